@@ -397,7 +397,9 @@ Observer: TypeAlias = Callable[[Rollout, Sequence[Note]], None]
 """A function that is called with a rollout and the notes of each decision, after they were saved.
 
 Its time is bounded, and its errors change nothing of the rollout. If it has a ``driving(rollout)``
-that gives a context manager, the drivers that loop enter it while they drive.
+that gives a context manager, the drivers that loop enter it while they drive. If it has
+``overheard(rollout, notes)``, they call that with what others have saved meanwhile: what a person
+has submitted.
 """
 
 

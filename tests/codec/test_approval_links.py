@@ -135,7 +135,18 @@ def test_whatever_is_changed_in_it_is_refused(place: int, character: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "token", ["", ".", "a.b", TOKEN[:-1], TOKEN + "A", f"{TOKEN}.{TOKEN}", "x" * 100_000, None]
+    "token",
+    [
+        "",
+        ".",
+        "a.b",
+        TOKEN[:-1],
+        TOKEN + "A",
+        f"{TOKEN}.{TOKEN}",
+        "x" * 100_000,
+        None,
+        "\ud800." + TOKEN.partition(".")[2],
+    ],
 )
 def test_what_is_no_token_is_refused(token: Any) -> None:
     with pytest.raises(StateError, match="not signed by us"):

@@ -236,6 +236,42 @@ checks:
         assert words in told
 
 
+STRATEGY = """kind: canary
+weights: [10%, 50%, 100%]
+bake: 5m
+checks:
+  - {kind: limit, metric: {name: error-rate, kind: ratio}, at_most: 2%}
+analyses:
+  - name: slow
+    checks:
+      - {kind: limit, metric: {name: error-rate, kind: ratio}, at_most: 1%}
+guards: [slow]
+alpha: 0.01
+"""
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "told"),
+    [
+        (
+            "[slow]",
+            "[slow, {analysis: slow, since: weight-51}]",
+            "10:40: $: canary: guards[1].since",
+        ),
+        ("[slow]", "[fast]", "10:10: $: canary: guards[0]: there is no analysis 'fast'"),
+        ("0.01", "7", "11:8: $: canary: alpha: 7 is a probability"),
+        ("[10%, 50%,", "[50%, 10%,", "2:16: $: canary: weights[1]: 10 % is not above"),
+    ],
+)
+def test_what_does_not_fit_together_is_said_where_it_stands(
+    written: str, instead: str, told: str
+) -> None:
+    assert loads_strategy(STRATEGY, format="yaml").kind == "canary"
+    [found] = problems(STRATEGY.replace(written, instead))
+
+    assert found.startswith(f"canary.yaml:{told}")
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [
@@ -392,6 +428,8 @@ def test_a_wrong_format_is_said() -> None:
     told = problems(GOOD, format="xml")
 
     assert told == ["read_strategy(format): 'xml' is not one of yaml, toml"]
+    with pytest.raises(StrategyError, match=r"'toml' is not one of json, yaml; TOML is only read"):
+        dumps_strategy(canary(), format="toml")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("write", [False, True])

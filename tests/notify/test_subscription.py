@@ -113,6 +113,27 @@ def test_only_what_comes_at_the_end_or_after_it_is_over() -> None:
     assert subscription.message(LAST, [("shop-2/3/1", late)], recent=[]).over
 
 
+def test_the_way_back_is_not_the_end_though_both_are_in_one_moment() -> None:
+    ended = LAST.clocks.entered
+    back, over = (
+        PhaseEntered(at=ended, phase=phase, step="bake-10", epoch=3, why="too many errors")
+        for phase in ("rolling_back", "rolled_back")
+    )
+    subscription = Subscription(Desk())
+
+    for note, is_over in ((back, False), (over, True)):
+        message = subscription.message(LAST, [("shop-2/3/1", note)], recent=[])
+        assert message.over is is_over
+
+
+def test_a_message_of_several_notes_has_those_that_are_alarms() -> None:
+    calm = Verified(at=START, traffic=LAST.routing.desired, version=None)
+    notes = [("shop-2/3/1", CALLS), ("shop-2/3/2", calm)]
+    message = Subscription(Desk()).message(LAST, notes, recent=[])
+
+    assert (message.text, message.alarms) == (str(calm), (str(CALLS),))
+
+
 def test_a_text_that_can_not_be_sent_is_sent_as_far_as_it_can() -> None:
     note = Escalated(at=START, why="caf\udce9 broke")
     message = Subscription(Desk()).message(LAST, [("shop-2/3/1", note)], recent=[])

@@ -224,6 +224,14 @@ def test_deliver_says_what_waits_and_why() -> None:
     assert notify.deliver() == module.Delivered(sent=0, waiting=())
 
 
+@pytest.mark.parametrize("id", [STATES[0], "shop v2", "../x", None, ""])
+def test_what_is_no_id_is_said_before_anybody_is_told(id: Any) -> None:
+    desk = Desk()
+    with pytest.raises(StrategyError, match=r"Notify\.deliver\(id\)"):
+        Notify(STORE, MemoryOutbox(), to(desk)).deliver("shop-2", id)
+    assert desk.sent == []
+
+
 def test_what_hangs_at_the_end_of_a_rollout_is_found_again_by_the_next_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

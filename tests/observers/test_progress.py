@@ -18,7 +18,9 @@ from tests.support.world import ERRORS, RELEASE, START
 from progressive import (
     Abort,
     Canary,
+    Hold,
     Limit,
+    Metric,
     NoWorse,
     Phase,
     Ports,
@@ -31,6 +33,7 @@ from progressive import (
     percents,
     seconds,
     start,
+    submit,
     tick,
 )
 from progressive.adapters.logs import ADAPTERS
@@ -161,6 +164,53 @@ def test_words_of_persons_are_said() -> None:
     assert "eve: abort (enough)" in file.getvalue()
 
 
+def test_what_others_submit_is_said_with_who_it_was() -> None:
+    file = io.StringIO()
+    bound = ports(Progress(file=file))
+    clock, store = bound.clock, bound.store
+    assert isinstance(clock, VirtualClock) and store is not None
+    first = start(SHORT, RELEASE, id="r", ports=bound)
+    held = False
+
+    def sleep(nap: float) -> None:
+        nonlocal held
+        if not held and clock() > START + minutes(1):
+            held = True
+            submit(store, "r", Hold(at=clock(), by="eve", why="db slow"))
+        elif held and clock() > START + minutes(1.5):
+            submit(store, "r", Abort(at=clock(), by="eve", why="enough"))
+        clock.advance(seconds(max(nap, 1)))
+
+    for _ in iterate(first, bound, sleep=sleep):
+        pass
+
+    lines = file.getvalue()
+    for said in (
+        "eve: hold (db slow)",
+        "held",
+        "eve: abort (enough)",
+        "rolling_back",
+        "rolled_back",
+    ):
+        assert said in lines
+        lines = lines[lines.index(said) :]
+
+
+FORGED = "n\nINFO progressive.rollout r: promoted: every step is done\x1b[8m\x07"
+
+
+def test_no_reason_looks_like_another_line() -> None:
+    file = io.StringIO()
+    bound = ports(Progress(file=file))
+    start(SHORT, RELEASE, id="r", ports=bound)
+    tick("r", bound)
+    tick("r", bound, Abort(at=bound.clock(), by="eve", why=FORGED))
+
+    [line] = [each for each in file.getvalue().splitlines() if "eve: abort" in each]
+    assert r"(n\nINFO progressive.rollout r: promoted: every step is done\x1b[8m\x07)" in line
+    assert "\x1b" not in file.getvalue()
+
+
 class Refusing(MemoryRouter):
     """Can't be read for a while."""
 
@@ -246,6 +296,26 @@ def stopped_in(step: str, strategy: Canary = SHORT, **given: Any) -> Any:
         if last.plan.steps[last.progress.step].id == step and last.clocks.watched > minutes(1):
             return last
     return last
+
+
+def test_names_in_a_block_are_what_they_are() -> None:
+    """Colons, and what else would be markup, are characters of names."""
+    bug = Metric("err:bug:rate", kind="ratio")
+    strategy = Canary(
+        weights=percents(10, 100), bake=minutes(2), checks=[Limit(bug, at_most=percent(1))]
+    )
+    numbers = ScriptedMetrics({bug: steady(50, stable=0.001, candidate=0.001)})
+    bound = attrs.evolve(ports(), metrics=[numbers])
+    first = start(strategy, RELEASE, id="team:bug:42", ports=bound)
+    shown = drawn(first)
+
+    assert "team:bug:42" in shown
+    assert "checks/err:bug:rate" in shown
+    file = Terminal()
+    block = live.Block([first], file)
+    block.say("team:bug:42  says [bold]")
+    block.end()
+    assert "team:bug:42  says [bold]" in file.getvalue()
 
 
 def test_a_bar_says_how_far_a_bake_is_and_goes_on_between_two_looks() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import attrs
@@ -71,6 +71,12 @@ def test_all_conditions_are_met_together(asked: dict[str, Any], met: bool) -> No
         ({"phase": 3}, "rollouts(phase=): 3 is no phase"),
         ({"phase": ["held", 3]}, "rollouts(phase=): ['held', 3] is no phase"),
         ({"since": AT.replace(tzinfo=None)}, "rollouts(since=): 2026-11-23T09:00:00 has no time"),
+        (
+            {"since": datetime.min.replace(tzinfo=timezone(timedelta(hours=14)))},
+            "rollouts(since=): 0001-01-01T00:00:00+14:00 is no time in UTC",
+        ),
+        ({"service": ["shop"]}, "rollouts(service=): ['shop'] is not a name"),
+        ({"service": "\ud800"}, "rollouts(service=): '\\ud800' is not a name"),
         ({"limit": -1}, "limit: -1 must be a whole number, 0 or more"),
         ({"limit": 1.5}, "limit: 1.5 must be a whole number"),
         ({"after": "no name"}, "rollouts(after=): 'no name' is not a name"),

@@ -29,7 +29,7 @@ from progressive.model.release import Release, Version
 from progressive.model.router_state import Marker, Served
 from progressive.model.traffic import Match, Track, Traffic
 from progressive.model.units import MILLION, ms, percent, seconds
-from progressive.routers.envoy import Envoy
+from progressive.routers.envoy import Envoy, Http
 
 RELEASE = Release(
     service="app", stable=Version("1", backend="v1"), candidate=Version("2", backend="v2")
@@ -425,6 +425,15 @@ def test_the_line_to_type_by_hand_closes_the_marker() -> None:
     assert command == "curl -fsS -X POST 'http://127.0.0.1:9901/runtime_modify"
     assert served.traffic == Traffic()
     assert served.marker == Marker(generation=3, serial=17, closed=True)
+
+
+def test_the_line_reaches_the_same_envoy_and_says_what_is_not_in_it() -> None:
+    admin = Http("https://gateway:9901/envoy-a", credentials="s3cr3t")
+    line = Envoy(admin=admin, prefix="app").undo(RELEASE)
+
+    assert line.startswith("curl -fsS -X POST 'https://gateway:9901/envoy-a/runtime_modify?")
+    assert line.endswith("'  # with your credentials")
+    assert "s3cr3t" not in line
 
 
 # ------------------------------------------------------------------------------------------ metrics

@@ -133,3 +133,5 @@ def test_one_that_is_driven_on_while_it_is_listed_is_no_surprise(store: MemorySt
 def test_a_store_that_can_not_list_is_refused_by_name() -> None:
     with pytest.raises(StrategyError, match=r"history\(store\): .* can't list rollouts"):
         history(object(), "shop")  # type: ignore[arg-type]
+    with pytest.raises(StrategyError, match=r"history\(service\): None is not a name"):
+        history(MemoryStore(), None)  # type: ignore[arg-type]

@@ -10,7 +10,23 @@ from typing import Any
 import pytest
 from tests.support.world import ERRORS, RELEASE, START
 
-from progressive import Abort, Canary, Limit, NoWorse, Ports, minutes, percent, percents, start
+from progressive import (
+    Abort,
+    Canary,
+    Hold,
+    Limit,
+    NoWorse,
+    Phase,
+    Ports,
+    Resume,
+    decide,
+    minutes,
+    percent,
+    percents,
+    seconds,
+    start,
+    submit,
+)
 from progressive.adapters.logs import ADAPTERS, ROLLOUT
 from progressive.errors import Failure, StoreError
 from progressive.model import Traffic
@@ -139,6 +155,57 @@ def test_no_more_is_logged_than_is_wanted(caplog: pytest.LogCaptureFixture) -> N
     driven(ports(MemoryStore()))
 
     assert caplog.records == []
+
+
+def test_a_word_of_a_person_is_logged_once_by_who_submits_and_by_who_drives(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A process that does both has it once."""
+    caplog.set_level(logging.INFO, logger="progressive")
+    store = MemoryStore()
+    bound = ports(store)
+    clock: Any = bound.clock
+    start(CANARY, RELEASE, id="r", ports=bound)
+    submitted = False
+
+    def sleep(nap: float) -> None:
+        nonlocal submitted
+        if not submitted:
+            submitted = True
+            submit(store, "r", Hold(at=clock(), by="eve", why="db slow"))
+            other.save(*elsewhere())
+        elif store.load("r").phase is Phase.HELD:  # type: ignore[union-attr]
+            submit(store, "r", Abort(at=clock(), by="eve", why="enough"))
+        clock.advance(seconds(max(nap, 1)))
+
+    class Other:
+        """Another process, whose log is another one."""
+
+        def save(self, rollout: Any, notes: Any, expected: int) -> None:
+            store.save(rollout, notes, expected=expected)
+
+    def elsewhere() -> tuple[Any, Any, int]:
+        before = store.load("r")
+        assert before is not None
+        decision = decide(before, Resume(at=clock(), by="bob", why="it is not"))
+        return decision.rollout, decision.notes, before.serial
+
+    other = Other()
+    for _ in iterate("r", bound, sleep=sleep):
+        pass
+
+    said = [each.getMessage() for each in caplog.records]
+    assert said.count("r: eve: hold (db slow)") == 1
+    assert said.count("r: bob: resume (it is not)") == 1
+
+
+def test_no_reason_looks_like_another_record(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="progressive")
+    store = MemoryStore()
+    start(CANARY, RELEASE, id="r", ports=ports(store))
+    submit(store, "r", Abort(at=START, by="eve", why="n\nERROR x: \x1b[8m"))
+
+    assert r"r: eve: abort (n\nERROR x: \x1b[8m)" in caplog.messages
 
 
 class Down(MemoryStore):

@@ -183,13 +183,20 @@ def test_nobody_there_may_pass(served: Served) -> None:
     assert caught.value.failure is Failure.TRANSIENT
 
 
-def test_an_address_that_is_refused_beside_a_good_one_is_no_success(served: Served) -> None:
+@pytest.mark.parametrize("other", ["later@example.org", "nobody@example.org"])
+def test_an_address_that_is_refused_beside_a_good_one_is_logged_and_bothers_no_other(
+    served: Served, other: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """To fail would be to send it to the others again, for as long as it is refused."""
     inbox, made = served
-    with pytest.raises(NotificationError, match="refused some of the addresses") as caught:
-        made(to=["team@example.org", "later@example.org"]).send(message())
+    handle = made(to=["team@example.org", other]).send(message())
 
-    assert caught.value.failure is Failure.TRANSIENT
-    assert len(inbox.mails) == 1
+    [(taken, *_, mail)] = inbox.mails
+    assert (taken, mail["Message-ID"]) == (["team@example.org"], handle)
+    [record] = [each for each in caplog.records if each.name == "progressive.notify"]
+    assert record.levelname == "WARNING"
+    assert "refused some of the addresses" in record.getMessage()
+    assert other in record.getMessage()
 
 
 def test_a_long_id_keeps_its_conversation(served: Served) -> None:

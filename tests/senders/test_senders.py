@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +22,7 @@ from tests.support.receivers import (
     Asked,
     PagerDutyServer,
     SlackServer,
+    answering,
     receiving,
     slack_hook,
     workflow,
@@ -103,6 +106,33 @@ def test_slack_keeps_one_message_up_to_date_and_says_warnings_in_its_thread(send
     assert json.loads(handle) == {"channel": "C024BE91L", "ts": "1405894322.000"}
 
 
+def test_slack_says_all_alarms_that_one_message_stands_for(send: Send) -> None:
+    """Also those before a last note that is none."""
+    server = SlackServer(TOKEN)
+    alarms = ("checks/errors: FAIL: 20 % is above 1 %", "rolled_back: checks/errors")
+    with receiving(server) as (address, _):
+        handle = send(slack(address), message())
+        told = message(2, severity=Severity.WARNING, alarms=alarms, again=True)
+        send(slack(address), told, handle)
+
+    [reply] = server.replies
+    assert reply["text"] == (f"shop: v1 to v2: {alarms[0]}\n{alarms[1]}\n(perhaps sent before)")
+
+
+def test_slack_leaves_out_what_is_oldest_and_cuts_no_escape(send: Send) -> None:
+    server = SlackServer(TOKEN)
+    lines = tuple(f"{n}: " + "<p>&nbsp;" * 60 for n in range(20))
+    with receiving(server) as (address, _):
+        send(slack(address), message(recent=(*lines, "rolled_back: the newest")))
+
+    [kept] = server.posted.values()
+    text = kept["blocks"][1]["text"]["text"]
+    assert text.endswith("\n*rolled_back: the newest*")
+    assert "\n0: " not in f"\n{text}"
+    assert "19: &lt;p&gt;" in text
+    assert not re.search(r"&(?!amp;|lt;|gt;)", text)
+
+
 def test_slack_begins_another_message_where_the_first_is_gone(send: Send) -> None:
     server = SlackServer(TOKEN)
     with receiving(server) as (address, came):
@@ -177,6 +207,15 @@ def test_an_incoming_hook_of_slack_posts_each_message_by_itself(send: Send) -> N
 
 
 # -------------------------------------------------------------------------------------------- teams
+
+
+def test_teams_is_asked_with_all_of_its_address(send: Send) -> None:
+    with receiving(workflow) as (address, came):
+        sender = Teams(f"{address}{WORKFLOW}&empty=", http=Http("http://127.0.0.1", deadline=SOON))
+        send(sender, message())
+
+    assert came[0].query["sig"] == "s3cr3t-signature"
+    assert came[0].query["empty"] == ""
 
 
 def test_teams_gets_a_card(send: Send) -> None:
@@ -389,6 +428,34 @@ def test_nobody_there_may_pass(n: int) -> None:
     assert caught.value.failure is Failure.TRANSIENT
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize("body", ["compressed", "large", "dripping"])
+def test_what_comes_with_a_success_makes_no_failure_of_it(n: int, body: str) -> None:
+    answers = {
+        "compressed": b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 3\r\n\r\nxyz",
+        "large": b"HTTP/1.1 200 OK\r\ncontent-length: 999999999\r\n\r\n" + b"x" * 100_000,
+        "dripping": b"HTTP/1.1 202 Accepted\r\ncontent-length: 9\r\n\r\nx",
+    }
+    with answering(answers[body]) as address:
+        sender = each_sender(address)[n]
+        began = time.monotonic()
+        sender.send(message(**LOUD), "open" if n == 3 else "")
+        asyncio.run(sender.asend(message(**LOUD), "open" if n == 3 else ""))
+
+    assert time.monotonic() - began < SOON.total_seconds()
+
+
+@pytest.mark.parametrize("n", range(7))
+@pytest.mark.parametrize("status", [409, 412])
+def test_a_conflict_is_said_in_the_systems_words(n: int, status: int) -> None:
+    with receiving(lambda asked: (status, {"message": "have that id"})) as (address, _):
+        sender = each_sender(address)[n]
+        for send in (sender.send, lambda *given: asyncio.run(sender.asend(*given))):
+            with pytest.raises(NotificationError, match="have that id") as caught:
+                send(message(**LOUD), "open" if n == 3 else "")
+            assert caught.value.failure is Failure.PERMANENT
+
+
 @pytest.mark.parametrize("n", range(7))
 @pytest.mark.parametrize(
     "piece", ["\x00\u2028<@U1>*_`\n", "\N{PILE OF POO}", "\N{HIRAGANA LETTER A}"]
@@ -432,6 +499,8 @@ def test_long_texts_and_strange_ones_are_taken(n: int, piece: str) -> None:
         (lambda: Webhook("http://x", secret="whsec_!"), "expected 24 to 64 random bytes, or"),
         (lambda: Webhook("http://x", secret="plain"), "(not shown)"),
         (lambda: CDEvents("http://x", environment="a b"), "is not a name"),
+        (lambda: CloudEvents("http://x", source=""), "names nobody; write a URI reference"),
+        (lambda: CDEvents("http://x", environment="a", source=" "), "names nobody; write a URI"),
     ],
 )
 def test_what_is_wrong_is_said_with_what_would_be_right(made: Any, problem: str) -> None:

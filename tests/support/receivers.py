@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,7 +46,7 @@ def receiving(answer: Callable[[Asked], Answer]) -> Iterator[tuple[str, list[Ask
             parts = urlsplit(self.path)
             asked = Asked(
                 path=parts.path,
-                query=dict(parse_qsl(parts.query)),
+                query=dict(parse_qsl(parts.query, keep_blank_values=True)),
                 headers={name.lower(): value for name, value in self.headers.items()},
                 body=self.rfile.read(int(self.headers["content-length"])),
             )
@@ -66,6 +68,34 @@ def receiving(answer: Callable[[Asked], Answer]) -> Iterator[tuple[str, list[Ask
             yield f"http://127.0.0.1:{server.server_address[1]}", came
         finally:
             server.shutdown()
+
+
+@contextmanager
+def answering(answer: bytes) -> Iterator[str]:
+    """A server that answers each request with these bytes, and then leaves the connection open."""
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve(wire: socket.socket) -> None:
+            with wire, contextlib.suppress(OSError):
+                while b"\r\n\r\n" not in wire.recv(65536, socket.MSG_PEEK):
+                    pass
+                wire.recv(65536)
+                wire.sendall(answer)
+                over.wait(60)
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    wire, _ = listening.accept()
+                    threading.Thread(target=serve, args=(wire,), daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            over.set()
+            listening.shutdown(socket.SHUT_RDWR)
 
 
 # -------------------------------------------------------------------------------------------- slack

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar, Final, Protocol, runtime_checkable
 
 from progressive.errors import NotificationError
@@ -11,7 +13,7 @@ from progressive.model.message import Message
 from .flow import Adapter
 from .http import Http, HttpClient, HttpFlow, Request, Response
 
-__all__ = ["HttpSender", "Sender", "client", "link_of", "shortened"]
+__all__ = ["HttpSender", "Sender", "client", "link_of", "post", "shortened"]
 
 
 @runtime_checkable
@@ -33,6 +35,9 @@ class Sender(Protocol):
         Raises `NotificationError`; the message is then sent again later.
         """
         ...
+
+
+NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class HttpSender(Adapter[Request, Response]):
@@ -62,6 +67,31 @@ def client(http: Http, system: str, secrets: tuple[str, ...] = ()) -> HttpClient
     what it sends, beside credentials.
     """
     return HttpClient(http, NotificationError, system, secrets)
+
+
+def post(
+    path: str = "",
+    *,
+    json: object = None,
+    content: bytes | None = None,
+    headers: Mapping[str, str] = NO_HEADERS,
+    params: tuple[tuple[str, str], ...] = (),
+    wants_body: bool = False,
+) -> Request:
+    """A request that sends a message. Any status of success is one, whatever comes with it; nobody
+    else can have been first.
+    """
+    return Request(
+        "POST",
+        path,
+        params=params,
+        headers=headers,
+        json=json,
+        content=content,
+        write=True,
+        conflicts=False,
+        wants_body=wants_body,
+    )
 
 
 LONGEST_LINK: Final = 1_000

@@ -130,7 +130,7 @@ def _secret(secret: object) -> bytes:
 
 def _words(token: object, secrets: Sequence[bytes]) -> bytes | None:
     """Return what a token says; None if it is not signed with one of the secrets."""
-    if not isinstance(token, str) or len(token) > LONGEST:
+    if not isinstance(token, str) or len(token) > LONGEST or not token.isascii():
         return None
     words, _, signature = token.partition(".")
     seal = _bytes(signature)

@@ -209,12 +209,17 @@ def _no_choice(given: Any, choices: Iterable[Any]) -> str:
     return f"{short(given)} is not one of {', '.join(words)}{hint}"
 
 
+_SAID: Final = re.compile(r"(?:\w+(?:: |\.))?([a-z_]+)((?:\[\d+\]|\.[a-z_]+)*)(?: \([^)]*\))?: ")
+"""How an object says what is wrong: ``canary: guards[1].since: ...``, ``Canary.bake: ...``."""
+
 _LAST: Final = re.compile(r"(\.[^.\[\]]+|\[\d+\])$")
 
 
 def _told(name: str, places: Mapping[str, Place], path: str, why: str) -> str:
     """Return a problem with the place of its value, or of the nearest thing around it."""
     around = path
+    if (said := _SAID.match(why)) and f"{path}.{said[1]}" in places:
+        around = f"{path}.{said[1]}{said[2]}"
     while around not in places:
         shorter = _LAST.sub("", around)
         around = shorter if shorter != around else "$"  # a key with a bracket in it

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Final, Literal, cast
 
 from progressive.errors import StateError, StrategyError
+from progressive.model import fields
 from progressive.model.delivery import Delivery
 from progressive.model.traffic import Traffic
 from progressive.plan.step import Kinds
@@ -109,6 +110,11 @@ def dumps_strategy(
 
     YAML needs the extra ``yaml``.
     """
+    if format not in ("json", "yaml"):
+        raise StrategyError(
+            f"dumps_strategy(format): {fields.brief(format)} is not one of json, yaml; TOML is "
+            "only read"
+        )
     if format == "yaml":
         from .descriptions import write_strategy
 

@@ -61,7 +61,10 @@ def is_moment(instance: object, attribute: attrs.Attribute[Any], value: object) 
 
 def moment(value: datetime, what: str) -> datetime:
     """Return an aware time in UTC, cut to whole milliseconds; ``what`` names it in the error."""
-    value = utc(value)
+    try:
+        value = utc(value)
+    except OverflowError:
+        raise StrategyError(f"{what}: {value.isoformat()} is no time in UTC") from None
     if getattr(value, "tzinfo", None) is not UTC:
         raise StrategyError(_no_moment(what, value))
     return value

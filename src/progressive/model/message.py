@@ -7,7 +7,17 @@ from datetime import datetime
 
 import attrs
 
-__all__ = ["Message", "Severity"]
+__all__ = ["Message", "Severity", "one_line"]
+
+
+def one_line(text: str) -> str:
+    """Return a text in one line: what would end it or move a cursor stands there as an escape.
+
+    People and systems give reasons, and none of them may look like another line of a log.
+    """
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
 class Severity(enum.IntEnum):
@@ -34,6 +44,7 @@ class Message:
     * ``severity``: the highest of the notes that it stands for.
     * ``stable``, ``candidate``: the versions.
     * ``phase``, ``step``, ``weight``, ``status``: where the rollout stands now.
+    * ``alarms``: the texts of those of these notes that are at least a warning, oldest first.
     * ``recent``: the texts of the last messages of the rollout, oldest first, with this one.
     * ``link``: where a person reads more; empty for nowhere.
     * ``again``: whether this was perhaps sent before, so that it may be a duplicate.
@@ -53,6 +64,7 @@ class Message:
     step: str
     weight: str
     status: str
+    alarms: tuple[str, ...] = ()
     recent: tuple[str, ...] = ()
     link: str = ""
     again: bool = False

@@ -141,9 +141,14 @@ class Subscription:
         """Return the message of some notes with their ids, of which the last one is told, and the
         others are among its ``recent`` texts.
         """
-        texts = [*recent, *(self._of(rollout, id, note).text for id, note in notes)][-RECENT:]
-        severity = max(severity_of(note) for _, note in notes)
-        return attrs.evolve(self._of(rollout, *notes[-1]), recent=tuple(texts), severity=severity)
+        each = [self._of(rollout, id, note) for id, note in notes]
+        alarms = [one.text for one in each if one.severity >= Severity.WARNING]
+        return attrs.evolve(
+            each[-1],
+            severity=max(one.severity for one in each),
+            alarms=tuple(alarms[-RECENT:]),
+            recent=tuple([*recent, *(one.text for one in each)][-RECENT:]),
+        )
 
     def _of(self, rollout: Rollout, id: str, note: Note) -> Message:
         release = rollout.release
@@ -161,13 +166,19 @@ class Subscription:
             step=rollout.plan.steps[rollout.progress.step].id,
             weight=str(rollout.routing.desired.candidate),
             status=str(rollout.status),
-            over=rollout.final and note.at >= rollout.clocks.entered,
+            over=_tells_of_the_end(rollout, note),
         )
         words = {name: getattr(plain, name) for name in WORDS}
         words |= {"severity": plain.severity.word, "at": note.at.isoformat(timespec="seconds")}
         words["link"] = _sendable(self.link.format_map(words))
         text = _sendable(self.template.format_map(words)).strip() or _sendable(plain.text)
         return attrs.evolve(plain, text=text, link=words["link"], status=_sendable(plain.status))
+
+
+def _tells_of_the_end(rollout: Rollout, note: Note) -> bool:
+    if isinstance(note, PhaseEntered):
+        return note.phase in _FINAL
+    return rollout.final and note.at >= rollout.clocks.entered
 
 
 def _sendable(text: str) -> str:

@@ -51,7 +51,7 @@ class Block:
         self._seen = {rollout.id: (rollout, time.monotonic()) for rollout in rollouts}
         self._live = Live(
             get_renderable=self._drawn,
-            console=Console(file=file, highlight=False),
+            console=Console(file=file, highlight=False, emoji=False),
             refresh_per_second=2,
             redirect_stdout=False,
             redirect_stderr=False,
@@ -95,7 +95,7 @@ def _parts(rollout: Rollout, seen_at: float) -> Iterator[RenderableType]:
     for planned, state in zip(rollout.plan.checks, rollout.evidence.check_states, strict=True):
         verdict = "not looked yet" if state.verdict is None else state.verdict.value
         checks.add_row(
-            f"  {planned.key}",
+            Text(f"  {planned.key}"),
             Text(verdict.replace("_", " "), style=COLOURS[state.verdict]),
             Text(state.why),
         )

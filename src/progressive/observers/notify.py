@@ -168,10 +168,11 @@ class Notify:
 
         For a job that ticks and ends, or after a crash. Each message is tried once at most, and not
         before its time. What can't be read of one rollout is among ``waiting``, and keeps the
-        others from nothing. Raises `StoreError` and `StateError` if the outbox can't be listed.
+        others from nothing. Raises `StoreError` and `StateError` if the outbox can't be listed, and
+        `StrategyError` for what is no id.
         """
         told = SimpleQueue[tuple[int, list[Delivery]]]()
-        wanted = list(ids or self._outbox.open())
+        wanted = [fields.name(id, "Notify.deliver(id)") for id in ids] or self._outbox.open()
         for line in self._lines:
             begin(partial(_deliver_all, line, wanted, told), name=f"progressive-notify-{line.name}")
         sent, waiting = 0, list[Delivery]()

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from progressive.adapters.logs import ADAPTERS
 from progressive.errors import StrategyError
+from progressive.model.message import one_line
 from progressive.rollout.notes import Note
 from progressive.rollout.state import Rollout
 
@@ -62,6 +63,10 @@ class Progress:
             self._say_all(rollout, self._lines_of(rollout).of(rollout, notes))
             if rollout.over:
                 self._lines.pop(rollout.id)
+
+    def overheard(self, rollout: Rollout, notes: Sequence[Note]) -> None:
+        """Say what others have saved meanwhile: a person's hold, an abort."""
+        self(rollout, notes)
 
     @contextmanager
     def driving(self, rollout: Rollout) -> Iterator[None]:
@@ -115,6 +120,7 @@ class Progress:
             self._say(f"{several}{line}")
 
     def _say(self, line: str) -> None:
+        line = one_line(line)
         with self._lock:
             if self._block is not None:
                 self._block.say(line)

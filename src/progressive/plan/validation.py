@@ -133,6 +133,9 @@ def _analysis_problems(plan: Plan) -> Iterator[str]:
 
 
 def _unjudged_bakes(plan: Plan) -> Iterator[str]:
+    steps = [step.id for step in plan.steps]
+    if any(guard.since is not None and guard.since not in steps for guard in plan.guards):
+        return  # where that guard should begin is what is wrong
     for i, step in enumerate(plan.steps):
         if (
             step.kind == "bake"

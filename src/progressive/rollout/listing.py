@@ -79,6 +79,10 @@ def _after(given: str | Rollout | None) -> str | tuple[datetime, str] | None:
     return None if given is None else fields.name(given, "rollouts(after=)")
 
 
+def _service(given: str | None) -> str | None:
+    return None if given is None else fields.name(given, "rollouts(service=)")
+
+
 def _since(given: datetime | None) -> datetime | None:
     return None if given is None else fields.moment(given, "rollouts(since=)")
 
@@ -113,7 +117,7 @@ class Wanted:
     """
 
     phase: frozenset[Phase] | None = attrs.field(default=None, converter=_phases)
-    service: str | None = None
+    service: str | None = attrs.field(default=None, converter=_service)
     waiting_for_person: bool | None = attrs.field(default=None, converter=_flag)
     since: datetime | None = attrs.field(default=None, converter=_since)
     limit: int = attrs.field(default=100, converter=_limit)

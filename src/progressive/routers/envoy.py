@@ -125,7 +125,7 @@ class Envoy(Router[Request, Response, _Split]):
 
     def undo(self, release: Release) -> str:
         """The line to type to give all traffic back to stable. It closes the marker too: a driver
-        that still runs goes back.
+        that still runs goes back. Credentials are not in it; where they are needed, it says so.
         """
         weights = [
             (version.backend, MILLION if track is Track.STABLE else 0)
@@ -134,7 +134,8 @@ class Envoy(Router[Request, Response, _Split]):
         written = "&".join(
             f"{quote(f'{self.prefix}.{name}')}={value}" for name, value in (*weights, (_CLOSED, 1))
         )
-        return f"curl -fsS -X POST '{self.admin.origin}/runtime_modify?{written}'"
+        line = f"curl -fsS -X POST '{self.admin.base_url}/runtime_modify?{written}'"
+        return f"{line}  # with your credentials" if self.admin.credentials else line
 
     def _where(self) -> str:
         return self.prefix

@@ -282,6 +282,7 @@ class _Drive:
         self.conflicts += 1
         if self.ports.store is None or self.conflicts > SUBMIT_TRIES:
             raise error
+        self.observing.overhear(stored, self.expected)
         self.rollout, self.expected, self.backlog, self.failed = stored, stored.serial, (), None
 
     @property
@@ -345,6 +346,7 @@ class _Drive:
         """Go on from the stored rollout if somebody has submitted an event. True if so."""
         if stored is None or stored.serial == self.expected:
             return False
+        self.observing.overhear(stored, self.expected)
         self.rollout, self.expected, self.backlog = stored, stored.serial, ()
         return True
 
@@ -655,6 +657,8 @@ def submit(store: Store, id: str, event: Event) -> Decision:
     moment it is tried again, `SUBMIT_TRIES` times, before `ConflictError` is raised. Raises
     `StrategyError` for an id that is not stored.
     """
+    from .logs import log_submitted  # `import progressive` loads no logging
+
     if not hasattr(store, "load"):
         raise StrategyError(
             f"submit(store): {fields.brief(store)} is no store; pass the one of the driver's "
@@ -669,6 +673,7 @@ def submit(store: Store, id: str, event: Event) -> Decision:
             store.save(decision.rollout, decision.notes, expected=stored.serial)
         except ConflictError:
             continue
+        log_submitted(decision.rollout, decision.notes)
         return decision
     raise ConflictError(
         f"rollout {id!r} moved {SUBMIT_TRIES} times while {event.kind} was submitted; try again"

@@ -32,6 +32,7 @@ def history(
             f"history(store): {fields.brief(store)} can't list rollouts; see "
             "progressive.ports.ListingStore"
         )
+    fields.name(service, "history(service)")
     page = store.rollouts(service=service, phase=FINAL, limit=limit, after=after)
     unreadable, entries = list(page.unreadable), []
     for rollout in page:

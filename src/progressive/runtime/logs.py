@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
+from typing import Final
 
 from progressive.adapters.logs import ROLLOUT
-from progressive.model.message import Severity
+from progressive.model.message import Severity, one_line
 from progressive.rollout.notes import Note
 from progressive.rollout.severity import severity_of
 from progressive.rollout.state import Rollout
 
-__all__ = ["log", "wanted"]
+__all__ = ["hears", "log", "log_of_others", "log_submitted", "wanted"]
+
+
+_SUBMITTED: Final[deque[tuple[str, int]]] = deque(maxlen=1_000)
+"""What this process has submitted and logged, by id and serial."""
 
 
 def wanted(notes: Sequence[Note], failed: str | None) -> bool:
@@ -19,6 +25,23 @@ def wanted(notes: Sequence[Note], failed: str | None) -> bool:
     if failed is not None:
         levels.append(Severity.WARNING)
     return bool(levels) and ROLLOUT.isEnabledFor(max(levels))
+
+
+def hears() -> bool:
+    """Return whether anybody may be listening for a word of a person."""
+    return ROLLOUT.isEnabledFor(Severity.INFO)
+
+
+def log_submitted(rollout: Rollout, notes: Sequence[Note]) -> None:
+    """Log what was decided of an event that this process has submitted."""
+    if wanted(notes, None):
+        _SUBMITTED.append((rollout.id, rollout.serial))
+        log(rollout, notes, None)
+
+
+def log_of_others(rollout: Rollout, notes: Sequence[tuple[int, Note]]) -> None:
+    """Log what others have saved, by serial; what this process has submitted it has logged."""
+    log(rollout, [note for n, note in notes if (rollout.id, n) not in _SUBMITTED], None)
 
 
 def log(rollout: Rollout, notes: Sequence[Note], failed: str | None) -> None:
@@ -36,7 +59,8 @@ def log(rollout: Rollout, notes: Sequence[Note], failed: str | None) -> None:
     }
     for note in notes:
         level, extra = int(severity_of(note)), about | {"note": note.kind}
-        ROLLOUT.log(level, "%s: %s", rollout.id, note, extra=extra)
+        if ROLLOUT.isEnabledFor(level):
+            ROLLOUT.log(level, "%s: %s", rollout.id, one_line(str(note)), extra=extra)
     if failed is not None:
         words = "%s: not saved, nothing is raised meanwhile: %s"
-        ROLLOUT.warning(words, rollout.id, failed, extra=about | {"note": "not_saved"})
+        ROLLOUT.warning(words, rollout.id, one_line(failed), extra=about | {"note": "not_saved"})

@@ -9,10 +9,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from progressive.engine.decide import Decision
-from progressive.ports import Ports
+from progressive.ports import Observer, Ports
 from progressive.rollout.state import Rollout
 
 from .threads import begin, call_in_thread
@@ -86,7 +87,7 @@ class Observing:
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
-        self._untold: deque[tuple[Decision, str | None]] = deque(maxlen=KEPT)
+        self._untold: deque[Callable[[], None]] = deque(maxlen=KEPT)
         self._changed = threading.Condition()
         self._running = False
 
@@ -97,8 +98,20 @@ class Observing:
         observed = bool(self._ports.observers and decision.notes)
         if not observed and not wanted(decision.notes, failed):
             return
+        self._have_called(partial(self._tell, decision, failed))
+
+    def overhear(self, stored: Rollout, since: int | None) -> None:
+        """Have the log and those observers told that have ``overheard`` what others have saved
+        after the serial ``since``; returns at once.
+        """
+        from .logs import hears
+
+        if since is not None and (hears() or any(map(_overheard, self._ports.observers))):
+            self._have_called(partial(self._overhear, stored, since))
+
+    def _have_called(self, call: Callable[[], None]) -> None:
         with self._changed:
-            self._untold.append((decision, failed))
+            self._untold.append(call)
             if self._running:
                 return
             self._running = True
@@ -123,18 +136,46 @@ class Observing:
         return min(OBSERVER_TIME, max(LEAST, left))
 
     def _run(self) -> None:
-        from .logs import log
-
         while True:
             with self._changed:
                 if not self._untold:
                     self._running = False
                     self._changed.notify_all()
                     return
-                decision, failed = self._untold.popleft()
-            log(decision.rollout, decision.notes, failed)
-            for observer in self._ports.observers if decision.notes else ():
-                try:
-                    observer(decision.rollout, decision.notes)
-                except Exception as error:
-                    _report(error)
+                call = self._untold.popleft()
+            try:
+                call()
+            except Exception as error:
+                _report(error)
+
+    def _tell(self, decision: Decision, failed: str | None) -> None:
+        from .logs import log
+
+        log(decision.rollout, decision.notes, failed)
+        for observer in self._ports.observers if decision.notes else ():
+            try:
+                observer(decision.rollout, decision.notes)
+            except Exception as error:
+                _report(error)
+
+    def _overhear(self, stored: Rollout, since: int) -> None:
+        from .logs import log_of_others
+
+        assert self._ports.store is not None  # it has given what is newer
+        notes = [
+            (serial, note)
+            for id, note in self._ports.store.notes(stored.id)
+            if since < (serial := int(id.split("/")[-2])) <= stored.serial
+        ]
+        log_of_others(stored, notes)
+        for overheard in filter(None, map(_overheard, self._ports.observers if notes else ())):
+            try:
+                overheard(stored, [note for _, note in notes])
+            except Exception as error:
+                _report(error)
+
+
+def _overheard(observer: Observer) -> Observer | None:
+    """Return what an observer is called by that wants to know what others save meanwhile."""
+    found: Observer | None = getattr(observer, "overheard", None)
+    return found

@@ -13,7 +13,8 @@ import attrs
 
 from progressive.adapters.flow import Client
 from progressive.adapters.http import Http, HttpClient, HttpFlow, Request, Response, to_http
-from progressive.adapters.sender import HttpSender, client
+from progressive.adapters.sender import HttpSender, client, post
+from progressive.errors import StrategyError
 from progressive.model import fields
 from progressive.model.message import Message
 
@@ -31,6 +32,14 @@ def _client_of(self: Any) -> HttpClient:
     return client(self.http, "the receiver of events")
 
 
+def _is_source(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, str) or not value.strip():
+        raise StrategyError(
+            f"{fields.where(instance, attribute)}: {fields.brief(value)} names nobody; write a URI "
+            "reference such as '/deploys'"
+        )
+
+
 @attrs.frozen
 class CloudEvents(HttpSender):
     """Sends each message as a CloudEvent, in structured mode.
@@ -43,9 +52,7 @@ class CloudEvents(HttpSender):
     """
 
     http: Http = attrs.field(converter=to_http)
-    source: str = attrs.field(
-        kw_only=True, default="/progressive", validator=fields.is_a(str, "'/deploys'")
-    )
+    source: str = attrs.field(kw_only=True, default="/progressive", validator=_is_source)
     _client: Client[Request, Response] = attrs.field(
         init=False, repr=False, eq=False, default=attrs.Factory(_client_of, takes_self=True)
     )
@@ -72,9 +79,7 @@ class CDEvents(HttpSender):
 
     http: Http = attrs.field(converter=to_http)
     environment: str = attrs.field(kw_only=True, validator=fields.is_name)
-    source: str = attrs.field(
-        kw_only=True, default="/progressive", validator=fields.is_a(str, "'/deploys'")
-    )
+    source: str = attrs.field(kw_only=True, default="/progressive", validator=_is_source)
     _client: Client[Request, Response] = attrs.field(
         init=False, repr=False, eq=False, default=attrs.Factory(_client_of, takes_self=True)
     )
@@ -122,10 +127,4 @@ def _event(source: str, message: Message, type_: str, data: dict[str, Any]) -> R
         "datacontenttype": "application/json",
         "data": data,
     }
-    return Request(
-        "POST",
-        "",
-        content=json.dumps(event).encode(),
-        headers={"content-type": STRUCTURED},
-        write=True,
-    )
+    return post(content=json.dumps(event).encode(), headers={"content-type": STRUCTURED})

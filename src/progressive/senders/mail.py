@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Final
 import attrs
 
 from progressive.adapters.http import Secret
+from progressive.adapters.logs import NOTIFY
 from progressive.adapters.sender import shortened
 from progressive.adapters.veil import veiled
 from progressive.errors import Failure, NotificationError, StrategyError
@@ -64,7 +65,9 @@ class Mail:
     * ``ca``: a file with the authorities to trust; None is those of the system.
     * ``timeout``: the longest silence of the server.
 
-    The connection is always encrypted, except to this machine.
+    The connection is always encrypted, except to this machine. An address that the server refuses
+    beside others that it takes is logged, and not tried again, as the others would get it again:
+    write a `Mail` of its own for whom must not be missed.
     """
 
     updates: ClassVar[bool] = False
@@ -126,13 +129,13 @@ class Mail:
             failure = Failure.UNKNOWN if given else failure
             why = f"{type(error).__name__}: {error}"
         if refused:
-            later = any(code < 500 for code, _ in refused.values())
-            failure = Failure.TRANSIENT if later else Failure.PERMANENT
-            why = f"refused some of the addresses: {refused}"
-        if not why:
-            return None
+            # The others have it: to send it again would send it to them again, and again.
+            NOTIFY.warning("%s", self._said(f"refused some of the addresses: {refused}", password))
+        return NotificationError(self._said(why, password), failure=failure) if why else None
+
+    def _said(self, why: str, password: str) -> str:
         said = shortened(veiled(why, (password,) if password else ()), 300)
-        return NotificationError(f"mail by {self.server}:{self.port}: {said}", failure=failure)
+        return f"mail by {self.server}:{self.port}: {said}"
 
     def _connected(self) -> smtplib.SMTP:
         trusted, patience = ssl.create_default_context(cafile=self.ca), self.timeout.total_seconds()

@@ -12,7 +12,7 @@ import attrs
 
 from progressive.adapters.flow import Client
 from progressive.adapters.http import Http, HttpFlow, Request, Response, to_http
-from progressive.adapters.sender import HttpSender, client, link_of, shortened
+from progressive.adapters.sender import HttpSender, client, link_of, post, shortened
 from progressive.errors import StrategyError
 from progressive.model.message import Message, Severity
 
@@ -100,4 +100,4 @@ class PagerDuty(HttpSender):
             }
             if link := link_of(message):
                 event["links"] = [{"href": link, "text": message.rollout}]
-        return Request("POST", "/v2/enqueue", json=event, write=True)
+        return post("/v2/enqueue", json=event)

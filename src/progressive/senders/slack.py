@@ -8,6 +8,9 @@ what is at least a warning is also said in the message's thread, and shown in th
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, ClassVar, Final
 
 import attrs
@@ -23,7 +26,7 @@ from progressive.adapters.http import (
     get_path,
     to_http,
 )
-from progressive.adapters.sender import HttpSender, client, link_of, shortened
+from progressive.adapters.sender import HttpSender, client, link_of, post, shortened
 from progressive.errors import Failure, NotificationError, StrategyError
 from progressive.model import fields
 from progressive.model.message import Message, Severity
@@ -108,7 +111,7 @@ class Slack(HttpSender):
 
     def _send(self, message: Message, handle: str) -> HttpFlow[str]:
         content = {
-            "text": shortened(_escaped(_plain(message)), SECTION),
+            "text": _plain(message),
             "blocks": _blocks(message),
             "metadata": {"event_type": "rollout", "event_payload": {"id": message.id}},
         }
@@ -128,12 +131,11 @@ class Slack(HttpSender):
         self, method: str, body: dict[str, Any], accept: frozenset[str] = frozenset()
     ) -> HttpFlow[dict[str, Any]]:
         """Call a method; its answer, which is ``ok`` or has one of the errors in ``accept``."""
-        answer = yield Request(
-            "POST",
+        answer = yield post(
             f"/{method}",
             content=json.dumps(body).encode(),
             headers={"content-type": "application/json; charset=utf-8"},
-            write=True,
+            wants_body=True,
         )
         found = answer.json()
         if not isinstance(found, dict) or not isinstance(found.get("ok"), bool):
@@ -166,8 +168,8 @@ class SlackWebhook(HttpSender):
 
     def _send(self, message: Message, handle: str) -> HttpFlow[str]:
         alone = attrs.evolve(message, recent=(message.text,))
-        content = {"text": shortened(_escaped(_plain(message)), SECTION), "blocks": _blocks(alone)}
-        yield Request("POST", "", json=content, write=True)
+        content = {"text": _plain(message), "blocks": _blocks(alone)}
+        yield post(json=content)
         return handle
 
 
@@ -191,23 +193,41 @@ def _there(handle: str) -> dict[str, Any]:
 
 
 def _reply(message: Message, there: dict[str, Any]) -> dict[str, Any]:
+    """Return what is said of all that is at least a warning."""
+    alarms = message.alarms or (message.text,)
+    lines = [f"{message.title}: {alarms[0]}", *alarms[1:], *_again(message)]
     return {
         "channel": there["channel"],
         "thread_ts": there["ts"],
         "reply_broadcast": True,
-        "text": shortened(_escaped(_plain(message)), SECTION),
+        "text": _lines(lines),
     }
 
 
 def _plain(message: Message) -> str:
     """Return what shows in a notification, and to who can't see blocks."""
-    again = " (perhaps sent before)" if message.again else ""
-    return f"{message.title}: {message.text}{again}"
+    return _lines([" ".join([f"{message.title}: {message.text}", *_again(message)])])
+
+
+def _again(message: Message) -> list[str]:
+    return ["(perhaps sent before)"] if message.again else []
+
+
+def _lines(lines: Sequence[str]) -> str:
+    """Return lines of text, escaped; of too many the first are left out, as the last are news."""
+    told, room = list[str](), SECTION
+    for line in reversed(lines):
+        escaped = _escaped_within(line, SECTION if len(lines) == 1 else LINE)
+        room -= len(escaped) + 1
+        if room < -1:
+            break
+        told.insert(0, escaped)
+    return "\n".join(told)
 
 
 def _blocks(message: Message) -> list[dict[str, Any]]:
-    lines = [shortened(line, LINE) for line in message.recent]
-    text = "\n".join([*lines[:-1], f"*{lines[-1]}*"] if len(lines) > 1 else lines)
+    *before, last = message.recent or (message.text,)
+    text = _lines([*before, f"*{shortened(last, LINE - 2)}*"] if before else [last])
     told = f"{message.rollout} · {message.phase} · {message.weight} on the candidate"
     if link := link_of(message):
         told += f" · <{_escaped(link)}|more>"
@@ -221,10 +241,18 @@ def _blocks(message: Message) -> list[dict[str, Any]]:
         },
         {
             "type": "section",
-            "text": {"type": "mrkdwn", "text": shortened(_escaped(text), SECTION)},
+            "text": {"type": "mrkdwn", "text": text},
         },
         {"type": "context", "elements": [{"type": "mrkdwn", "text": told}]},
     ]
+
+
+def _escaped_within(text: str, most: int) -> str:
+    """Return a text, escaped, in at most so many characters."""
+    if len(escaped := _escaped(text)) <= most:
+        return escaped
+    room = list(accumulate(len(_escaped(each)) for each in text))
+    return _escaped(text[: bisect_right(room, most - 1)]) + "…"
 
 
 def _escaped(text: str) -> str:

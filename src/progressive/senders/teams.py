@@ -15,7 +15,7 @@ import attrs
 
 from progressive.adapters.flow import Client
 from progressive.adapters.http import Http, HttpClient, HttpFlow, Request, Response
-from progressive.adapters.sender import HttpSender, client, link_of, shortened
+from progressive.adapters.sender import HttpSender, client, link_of, post, shortened
 from progressive.errors import StrategyError
 from progressive.model.message import Message, Severity
 
@@ -73,7 +73,7 @@ class Teams(HttpSender):
     )
 
     def _send(self, message: Message, handle: str) -> HttpFlow[str]:
-        query = parse_qsl(urlsplit(self.url).query)
+        query = parse_qsl(urlsplit(self.url).query, keep_blank_values=True)
         content = {
             "type": "message",
             "attachments": [
@@ -86,7 +86,7 @@ class Teams(HttpSender):
         }
         body = json.dumps(content, ensure_ascii=False).encode()
         headers = {"content-type": "application/json; charset=utf-8"}
-        yield Request("POST", "", params=tuple(query), content=body, headers=headers, write=True)
+        yield post(params=tuple(query), content=body, headers=headers)
         return handle
 
 

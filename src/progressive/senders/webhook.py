@@ -24,7 +24,7 @@ import attrs
 
 from progressive.adapters.flow import Client
 from progressive.adapters.http import Http, HttpFlow, Request, Response, to_http
-from progressive.adapters.sender import HttpSender, client
+from progressive.adapters.sender import HttpSender, client, post
 from progressive.errors import StrategyError
 from progressive.model.message import Message
 
@@ -84,7 +84,7 @@ class Webhook(HttpSender):
 
     def _send(self, message: Message, handle: str) -> HttpFlow[str]:
         body = json.dumps(_body(message), ensure_ascii=False, separators=(",", ":")).encode()
-        yield Request("POST", "", headers=self._headers(message, body), content=body, write=True)
+        yield post(headers=self._headers(message, body), content=body)
         return handle
 
     def _headers(self, message: Message, body: bytes) -> dict[str, str]:

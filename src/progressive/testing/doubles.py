@@ -304,12 +304,13 @@ class MemoryStore:
 
     def due(self, now: datetime, limit: int | None = None) -> Sequence[str]:
         now = fields.moment(now, "due(now=)")
+        most = None if limit is None else fields.whole(limit, "limit")
         waiting = [
             (rollout.wake_at, rollout.id)
             for rollout in self._all()
             if rollout.wake_at is not None and rollout.wake_at <= now
         ]
-        return [id for _, id in sorted(waiting)[:limit]]
+        return [id for _, id in sorted(waiting)[:most]]
 
     def last(self, service: str) -> Rollout | None:
         found = [rollout for rollout in self._all() if rollout.release.service == service]

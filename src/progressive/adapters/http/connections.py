@@ -31,15 +31,14 @@ __all__ = ["Connections"]
 class _Body:
     """Collects a body up to a limit and a deadline."""
 
-    def __init__(self, http: Http, response: httpx.Response, ends: float) -> None:
+    def __init__(self, http: Http, request: Request, response: httpx.Response, ends: float) -> None:
         self._limit, self._ends = http.body_limit, ends
         self._parts: list[bytes] = []
         self._size = 0
         self.fault: Fault | None = None
-        if response.headers.get("content-encoding", "identity").strip().lower() not in (
-            "",
-            "identity",
-        ):
+        self.is_read = request.wants_body or not response.is_success
+        encoding = response.headers.get("content-encoding", "").strip().lower()
+        if self.is_read and encoding not in ("", "identity"):
             self.fault = Fault(
                 Failure.PERMANENT,
                 "answered with a compressed body, though a plain one was asked for",
@@ -106,8 +105,8 @@ class Connections:
         try:
             response = self._open().handle_request(prepared)
             try:
-                body = _Body(self._http, response, ends)
-                for part in () if body.fault else response.iter_raw():
+                body = _Body(self._http, question, response, ends)
+                for part in response.iter_raw() if body.is_read and not body.fault else ():
                     if not body.takes(part):
                         break
             finally:
@@ -129,8 +128,8 @@ class Connections:
             async with asyncio.timeout(max(ends - time.monotonic(), 0.0)):
                 response = await wire.handle_async_request(prepared)
                 try:
-                    body = _Body(self._http, response, ends)
-                    if body.fault is None:
+                    body = _Body(self._http, request, response, ends)
+                    if body.is_read and body.fault is None:
                         async for part in response.aiter_raw():
                             if not body.takes(part):
                                 break

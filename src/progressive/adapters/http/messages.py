@@ -49,7 +49,9 @@ class Request:
     something, so it is sent once.
 
     ``accept``: statuses beside 2xx that the adapter can use (404 where "not there" is an answer);
-    others are raised at the ``yield``.
+    others are raised at the ``yield``. ``conflicts``: whether 409 and 412 say that somebody else
+    was first. ``wants_body``: whether the body of a success is read; where it says nothing, it can
+    make no failure of it.
     """
 
     method: str
@@ -60,6 +62,8 @@ class Request:
     content: bytes | None = attrs.field(default=None, kw_only=True)
     write: bool = attrs.field(default=False, kw_only=True)
     accept: tuple[int, ...] = attrs.field(default=(), kw_only=True)
+    conflicts: bool = attrs.field(default=True, kw_only=True)
+    wants_body: bool = attrs.field(default=True, kw_only=True)
 
     @property
     def label(self) -> str:
@@ -102,7 +106,7 @@ def judged(request: Request, response: Response, secrets: tuple[str, ...]) -> Re
         return response
     words = excerpt(_words(response), secrets)
     why = f"answered {status}" + (f": {words}" if words else "")
-    if status in (409, 412):
+    if status in (409, 412) and request.conflicts:
         return Fault(Failure.CONFLICT, why, answered=True)
     if 300 <= status < 400:
         return Fault(
