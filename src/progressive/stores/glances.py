@@ -50,12 +50,13 @@ class Glance:
     wake_at: datetime | None = None
     wakes: bool = True
     waits_for_person: bool | None = None
-    place: tuple[datetime, str] | None = attrs.field(init=False)
+    place: tuple[datetime, str] | None = attrs.field(
+        init=False,
+        default=attrs.Factory(
+            lambda self: None if self.created is None else (self.created, self.id), takes_self=True
+        ),
+    )
     """Its place in a list; None if that can't be told."""
-
-    @place.default
-    def _place(self) -> tuple[datetime, str] | None:
-        return None if self.created is None else (self.created, self.id)
 
     def may_be(self, wanted: Wanted) -> bool:
         """Return whether it may be one of those that are wanted: what can't be told may be."""
