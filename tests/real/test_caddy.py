@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from tests.support.caddy_process import POLICY, CaddyProcess, binary
 from tests.support.envoy_process import Backend, wait_until
@@ -257,6 +258,22 @@ def test_what_does_not_mean_shares_stops_a_raise_and_no_way_back(
     assert not router.read(three).shows(ALL_STABLE)
     assert rollback_now(router, three).shows(ALL_STABLE)
     assert caddy.get(30) == {"v1": 30}
+
+
+def test_with_health_checks_there_is_one_upstream_for_each_version(
+    caddy: CaddyProcess, router: Caddy, three: Release
+) -> None:
+    """Weights belong to places among the upstreams that are up: with stable down, one of weight 0
+    has the candidate's.
+    """
+    checks = {"passive": {"fail_duration": "1h", "max_fails": 1}}
+    caddy.edit("", {**caddy.handler(), "health_checks": checks})
+    two = attrs.evolve(three, baseline=None)
+
+    assert give(router, three, 10).shows(Traffic(candidate=percent(10)))
+    with pytest.raises(RouterError, match="leave one upstream for each version"):
+        give(router, two, 60)
+    assert rollback_now(router, two).shows(ALL_STABLE)
 
 
 def test_an_upstream_that_is_not_there_is_named(

@@ -109,8 +109,9 @@ class Caddy(Router[Request, Response, _Handler]):
     Upstreams of neither version get weight 0, and what they have counts as `Served.unattributed`.
     Weights that are no shares of the upstreams (another policy, another number of them) are read as
     everything on the candidate: they keep a rollout from starting and traffic from being raised,
-    and never stop a way back. With health checks, an upstream that is down takes no part: where
-    stable is down, the candidate has everything.
+    and never stop a way back. With health checks, an upstream that is down takes no part, and
+    weights count by the places of those that are up: then an upstream of no version of the release
+    is refused; and where stable is down, the candidate has everything.
 
     Where the file of the configuration rules again, the marker is gone, and a rollout holds;
     ``after_restart="reassert"`` writes what was verified last again. (Tried with Caddy 2.11.)
@@ -186,6 +187,11 @@ class Caddy(Router[Request, Response, _Handler]):
         own = found.policy.get("@id")
         if not problem and own is not None and not str(own).startswith(OURS):
             problem = f"its selection policy has the @id {own!r}, where the marker stands; free it"
+        if found.content.get("health_checks") and len(found.dials) > len(release.versions):
+            problem = (
+                "with health checks Caddy counts weights by the places of those upstreams that are "
+                "up; leave one upstream for each version"
+            )
         if problem:
             raise RouterError(f"{self._where()}: {problem}", failure=Failure.PERMANENT)
         parts.refuse_missing(
