@@ -388,12 +388,12 @@ class Hanging(One):
 def test_who_hangs_keeps_no_way_back_of_the_others(call: Call) -> None:
     Hanging.let_go.clear()
     well = One(traffic=at(50), marker=MARKER)
-    row = Together(Hanging(traffic=at(50), marker=MARKER, deaf=down()), well, timeout=seconds(0.1))
+    row = Together(Hanging(traffic=at(50), marker=MARKER, deaf=down()), well, timeout=seconds(0.4))
     began = time.monotonic()
     try:
         with pytest.raises(RouterError, match=r"router 1 of 2 .*1 of 2 were written"):
             write(call, row, ALL_STABLE, attrs.evolve(MARKER, serial=2))
-        with pytest.raises(RouterError, match=r"no answer within 0\.1 s") as caught:
+        with pytest.raises(RouterError, match="no answer in time") as caught:
             call(row, "read", TWO)
     finally:
         Hanging.let_go.set()
@@ -414,9 +414,20 @@ class Slow(One):
         return One.apply(self, release, traffic, marker=marker, expect=expect)
 
 
+@either
+def test_nothing_is_begun_that_nobody_waits_for_any_more(call: Call) -> None:
+    """A raise that outlives its time could come after the way back from it."""
+    routers = Slow(), Slow(), One()
+    with pytest.raises(RouterError) as caught:
+        write(call, Together(*routers, timeout=seconds(0.4)), at(10))
+
+    assert caught.value.failure is Failure.UNKNOWN
+    assert routers[2].history == []
+
+
 def test_a_write_that_is_late_is_unknown() -> None:
-    with pytest.raises(RouterError, match=r"no answer within 0\.05 s") as caught:
-        write(sync, Together(Slow(), One(), timeout=seconds(0.05)), at(10))
+    with pytest.raises(RouterError, match="no answer in time") as caught:
+        write(sync, Together(Slow(), One(), timeout=seconds(0.2)), at(10))
     assert caught.value.failure is Failure.UNKNOWN
 
 

@@ -19,7 +19,7 @@ from progressive.errors import ConflictError, Failure, RouterError, StrategyErro
 from progressive.model import fields
 from progressive.model.release import Release
 from progressive.model.router_state import AfterRestart, Capabilities, Marker, Served
-from progressive.model.traffic import Traffic
+from progressive.model.traffic import ALL_STABLE, Traffic
 from progressive.model.units import MILLION, Percent, seconds
 
 if TYPE_CHECKING:
@@ -28,7 +28,14 @@ if TYPE_CHECKING:
 __all__ = ["Together"]
 
 PATIENCE: Final = seconds(20)
-"""How long each router gets by default: less than `Ports.timeout`, so that it is said which."""
+"""How long a call takes at most by default: less than `Ports.timeout`, so that it is said which of
+them was late, and nothing is begun that nobody waits for any more.
+"""
+
+PROMPT: Final = 2.0
+"""Seconds that a write of all traffic to stable waits for the reads before it: one that hangs keeps
+the others from going back no longer.
+"""
 
 
 @attrs.frozen
@@ -62,8 +69,8 @@ class Together:
     * The newest marker of them all counts, and one that is closed on any of them is closed. One
       that has lost its marker (a restart) is not verified until it was written again.
 
-    ``timeout``: how long it waits for each of them; one that is late has failed. Raises
-    `StrategyError` for fewer than two, and for one that is there twice.
+    ``timeout``: how long a call takes at most, half of that for reading; one that is late has
+    failed. Raises `StrategyError` for fewer than two, and for one that is there twice.
     """
 
     def __init__(self, *routers: AnyRouter, timeout: timedelta = PATIENCE) -> None:
@@ -86,11 +93,11 @@ class Together:
 
         Raises `RouterError` if one of them can't be read: nobody knows then what it serves.
         """
-        return self._run(self._reading(release))
+        return self._run(self._reading(release), self._timeout / 2)
 
     async def aread(self, release: Release) -> Served:
         """`read`, asynchronously."""
-        return await self._arun(self._reading(release))
+        return await self._arun(self._reading(release), self._timeout / 2)
 
     def apply(
         self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
@@ -99,13 +106,17 @@ class Together:
 
         Raises `RouterError`, UNKNOWN, that names who has failed, if another one was written.
         """
-        return self._run(self._applying(release, traffic, marker, expect))
+        return self._run(
+            self._applying(release, traffic, marker, expect), self._time_to_read(traffic)
+        )
 
     async def aapply(
         self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
     ) -> Served:
         """`apply`, asynchronously."""
-        return await self._arun(self._applying(release, traffic, marker, expect))
+        return await self._arun(
+            self._applying(release, traffic, marker, expect), self._time_to_read(traffic)
+        )
 
     def undo(self, release: Release) -> str:
         """Return the lines of all of them as one; each is tried, whatever became of the others."""
@@ -213,24 +224,34 @@ class Together:
 
     # -------------------------------------------------------------------------------------- calling
 
-    def _run(self, flow: _Flow) -> Served:
-        calls = next(flow)
+    def _time_to_read(self, traffic: Traffic) -> float:
+        half = self._timeout / 2
+        return min(half, PROMPT) if traffic == ALL_STABLE else half
+
+    def _run(self, flow: _Flow, reading: float) -> Served:
+        began = time.monotonic()
+        calls, ends = next(flow), began + reading
         while True:
-            ends = time.monotonic() + self._timeout
-            begun = [(each, Apart(partial(self._outcome, each))) for each in calls]
+            begun = [
+                (each, Apart(partial(self._outcome, each)) if time.monotonic() < ends else None)
+                for each in calls
+            ]
             outcomes = [self._waited(each, apart, ends) for each, apart in begun]
+            ends = began + self._timeout
             try:
                 calls = flow.send(outcomes)
             except StopIteration as done:
                 found: Served = done.value
                 return found
 
-    async def _arun(self, flow: _Flow) -> Served:
+    async def _arun(self, flow: _Flow, reading: float) -> Served:
         import asyncio
 
-        calls = next(flow)
+        began = time.monotonic()
+        calls, ends = next(flow), began + reading
         while True:
-            outcomes = await asyncio.gather(*map(self._aoutcome, calls))
+            outcomes = await asyncio.gather(*(self._aoutcome(each, ends) for each in calls))
+            ends = began + self._timeout
             try:
                 calls = flow.send(outcomes)
             except StopIteration as done:
@@ -250,14 +271,19 @@ class Together:
             return error
         return found
 
-    def _waited(self, call: _Call, apart: Apart[_Outcome], ends: float) -> _Outcome:
+    def _waited(self, call: _Call, apart: Apart[_Outcome] | None, ends: float) -> _Outcome:
+        if apart is None:
+            return _TOO_LATE
         try:
             return apart.wait(ends)
         except TimeoutError:
-            return self._late(call)
+            return _late(call)
 
-    async def _aoutcome(self, call: _Call) -> _Outcome:
+    async def _aoutcome(self, call: _Call, ends: float) -> _Outcome:
         import asyncio
+
+        if (left := ends - time.monotonic()) <= 0:
+            return _TOO_LATE
 
         verb = getattr(self._routers[call.place], f"a{call.verb}", None)
         asked = (
@@ -266,19 +292,20 @@ class Together:
             else verb(*call.args, **call.more)
         )
         try:
-            found: _Outcome = await asyncio.wait_for(asked, self._timeout)
+            found: _Outcome = await asyncio.wait_for(asked, left)
         except TimeoutError:
-            return self._late(call)
+            return _late(call)
         except Exception as error:
             return error
         return found
 
-    def _late(self, call: _Call) -> RouterError:
-        unknown = call.verb == "apply"
-        return RouterError(
-            f"no answer within {self._timeout:g} s",
-            failure=Failure.UNKNOWN if unknown else Failure.TRANSIENT,
-        )
+
+_TOO_LATE: Final = RouterError("not asked: the others took all the time", failure=Failure.TRANSIENT)
+
+
+def _late(call: _Call) -> RouterError:
+    failure = Failure.UNKNOWN if call.verb == "apply" else Failure.TRANSIENT
+    return RouterError("no answer in time", failure=failure)
 
 
 def _common(able: Sequence[Capabilities]) -> Capabilities:
