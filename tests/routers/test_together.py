@@ -21,7 +21,9 @@ from tests.support.world import ERRORS
 from progressive import (
     Abort,
     Canary,
+    ClosedUntil,
     Limit,
+    Open,
     Phase,
     Ports,
     StrategyError,
@@ -29,15 +31,18 @@ from progressive import (
     minutes,
     percent,
     percents,
+    rollback_now,
     start,
     submit,
     tick,
 )
+from progressive.adapters import waiting
 from progressive.errors import ConflictError, Failure, RouterError
 from progressive.model import Capabilities, Marker, Served
 from progressive.model.router_state import AfterRestart
-from progressive.model.traffic import ALL_STABLE, Match
+from progressive.model.traffic import ALL_STABLE, Match, Track
 from progressive.model.units import Percent, seconds
+from progressive.routers import together
 from progressive.routers.together import Together
 from progressive.testing import (
     MemoryRouter,
@@ -214,8 +219,15 @@ MARKERS: dict[str, tuple[list[Marker | None], Marker | None]] = {
         Marker(generation=3, serial=4),
     ),
     "the newer generation": (
-        [Marker(generation=4, serial=1), Marker(generation=3, serial=9, closed=True)],
-        Marker(generation=4, serial=1),
+        [
+            Marker(generation=4, serial=1, owner="rb"),
+            Marker(generation=3, serial=9, closed=True, owner="ra"),
+        ],
+        Marker(generation=4, serial=1, owner="rb"),
+    ),
+    "a line that was typed where no marker stood": (
+        [Marker(generation=4, serial=1, owner="rb"), Marker(generation=0, closed=True)],
+        Marker(generation=4, serial=1, owner="rb", closed=True),
     ),
     "one that was closed by hand": (
         [Marker(generation=3, serial=9), Marker(generation=3, serial=2, closed=True)],
@@ -230,10 +242,62 @@ def test_the_newest_marker_counts(there: list[Marker | None], told: Marker | Non
     assert Together(*(One(marker=each) for each in there)).read(TWO).marker == told
 
 
-def test_one_that_has_lost_its_marker_is_not_verified_while_the_candidate_has_traffic() -> None:
-    for weight, converged in ((0, True), (10, False)):
-        row = Together(One(traffic=at(weight), marker=MARKER), One(traffic=at(weight)))
-        assert row.read(TWO).converged is converged
+@pytest.mark.parametrize("weight", [0, 10])
+def test_one_that_has_no_marker_where_others_have_is_not_verified(weight: float) -> None:
+    row = Together(One(traffic=at(weight), marker=MARKER), One(traffic=at(weight)))
+    assert not row.read(TWO).converged
+    none = Capabilities(smallest_weight=percent(1))
+    row = Together(One(marker=MARKER), One(capabilities=none))
+    assert row.read(TWO).converged, "one that can carry none has lost none"
+
+
+def test_two_rollouts_that_share_a_row_both_have_to_go_back() -> None:
+    ours, theirs = MARKER, Marker(generation=7, serial=1, owner="rtheirs")
+    row = Together(One(traffic=at(50), marker=ours), One(marker=theirs))
+    assert row.read(TWO).marker == attrs.evolve(ours, closed=True)
+    row = Together(One(marker=ours), One(traffic=at(50), marker=theirs))
+    assert row.read(TWO).marker == attrs.evolve(theirs, closed=True)
+
+
+def test_whoever_runs_another_build_is_seen() -> None:
+    @attrs.define
+    class Runs(One):
+        build: str = ""
+
+        def read(self, release: Any) -> Served:
+            identities = ((Track.CANDIDATE, self.build),)
+            return attrs.evolve(One.read(self, release), identities=identities)
+
+    row = Together(Runs(build="good"), Runs(build="wrong"), Runs(build="good"))
+
+    assert row.read(TWO).identities == ((Track.CANDIDATE, "good"), (Track.CANDIDATE, "wrong"))
+
+
+@either
+@pytest.mark.parametrize("answer", [None, 1, "10 %"])
+def test_what_is_no_answer_speaks_for_nobody(call: Call, answer: Any) -> None:
+    class Odd(One):
+        def read(self, release: Any) -> Any:
+            return answer
+
+        async def aread(self, release: Any) -> Any:
+            return answer
+
+    class OddWrite(One):
+        def apply(self, *_: Any, **__: Any) -> Any:
+            return answer
+
+        async def aapply(self, *_: Any, **__: Any) -> Any:
+            return answer
+
+    with pytest.raises(RouterError, match=r"router 2 of 2 \(Odd\): read answered") as caught:
+        call(Together(One(), Odd()), "read", TWO)
+    assert caught.value.failure is Failure.PERMANENT
+    routers = One(traffic=at(50), marker=MARKER), OddWrite(traffic=at(50), marker=MARKER)
+    with pytest.raises(RouterError, match=r"router 2 of 2 \(OddWrite\): apply answered") as caught:
+        write(call, Together(*routers), ALL_STABLE, attrs.evolve(MARKER, serial=2))
+    assert caught.value.failure is Failure.UNKNOWN
+    assert routers[0].traffic == ALL_STABLE
 
 
 # ------------------------------------------------------------------------------------------ writing
@@ -285,6 +349,51 @@ ILLS: dict[str, Callable[[], dict[str, Any]]] = {
     "overtaken": lambda: {"deaf": ConflictError("somebody else wrote")},
     "broken": lambda: {"deaf": RuntimeError("a bug of its own")},
 }
+
+
+STRANGERS = {
+    "another owner's": attrs.evolve(MARKER, owner="rtheirs"),
+    "a newer one": Marker(generation=7, serial=1, owner="rtheirs"),
+}
+
+
+@rule("R7", "R11")
+@either
+@pytest.mark.parametrize("stands", STRANGERS.values(), ids=STRANGERS)
+def test_who_was_overtaken_keeps_no_other_from_going_back(call: Call, stands: Marker) -> None:
+    routers = One(traffic=at(50), marker=stands), One(traffic=at(50), marker=MARKER)
+    row = Together(*routers)
+    with pytest.raises(RouterError, match=r"router 1 of 2 .*1 of 2 were written"):
+        write(call, row, ALL_STABLE, attrs.evolve(MARKER, serial=2))
+    assert [each.traffic for each in routers] == [at(50), ALL_STABLE]
+
+    assert rollback_now(row, TWO).shows(ALL_STABLE)
+    assert all(each.marker is not None and each.marker.closed for each in routers)
+
+
+@either
+def test_who_was_edited_since_the_read_keeps_no_other_from_going_back(call: Call) -> None:
+    routers = One(traffic=at(50), marker=MARKER), One(traffic=at(50), marker=MARKER)
+    row = Together(*routers)
+    version = call(row, "read", TWO).version
+    routers[0].revision += 1
+
+    with pytest.raises(RouterError, match=r"router 1 of 2 .*1 of 2 were written"):
+        write(call, row, ALL_STABLE, attrs.evolve(MARKER, serial=2), version)
+    assert routers[1].traffic == ALL_STABLE
+
+
+@either
+def test_nothing_is_raised_where_one_has_lost_its_marker(call: Call) -> None:
+    routers = One(), One(traffic=at(50), marker=MARKER)
+    with pytest.raises(RouterError, match=r"router 1 of 2 \(One\) has lost its marker") as caught:
+        write(call, Together(*routers), at(60), attrs.evolve(MARKER, serial=2))
+    assert caught.value.failure is Failure.PERMANENT
+    assert [each.history for each in routers] == [[], []]
+
+    forgetful = attrs.evolve(routers[0].capabilities, after_restart=AfterRestart.REASSERT)
+    routers = One(capabilities=forgetful), One(traffic=at(50), marker=MARKER)
+    assert write(call, Together(*routers), at(60), attrs.evolve(MARKER, serial=2)).shows(at(60))
 
 
 @rule("R7")
@@ -415,6 +524,53 @@ class Slow(One):
 
 
 @either
+def test_who_is_slow_goes_back_all_the_same(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as nobody is known to have traffic, all are waited for."""
+
+    class SlowToRead(One):
+        def read(self, release: Any) -> Served:
+            time.sleep(0.3)
+            return One.read(self, release)
+
+        async def aread(self, release: Any) -> Served:
+            await asyncio.sleep(0.3)
+            return One.read(self, release)
+
+    monkeypatch.setattr(together, "PROMPT", 0.05)
+    routers = [SlowToRead(traffic=at(50), marker=MARKER) for _ in range(2)]
+
+    served = write(call, Together(*routers), ALL_STABLE, attrs.evolve(MARKER, serial=2))
+
+    assert served.shows(ALL_STABLE)
+
+
+def test_one_that_raises_before_it_is_awaited_stops_no_other() -> None:
+    class Hasty(One):
+        def aapply(self, *_: Any, **__: Any) -> Any:
+            raise RuntimeError("a bug of its own")
+
+    class Foreign(One):
+        async def aapply(self, *_: Any, **__: Any) -> Any:
+            error = RuntimeError("of another library")
+            error.failure = "soon"  # type: ignore[attr-defined]
+            raise error
+
+    routers = [kind(traffic=at(50), marker=MARKER) for kind in (Hasty, Foreign, One)]
+    with pytest.raises(RouterError, match=r"router 1 of 3 .*router 2 of 3 .*1 of 3 were written"):
+        write(by_asyncio, Together(*routers), ALL_STABLE, attrs.evolve(MARKER, serial=2))
+    assert routers[2].traffic == ALL_STABLE
+
+
+def test_where_no_thread_can_be_started_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(waiting, "begin", none)
+    with pytest.raises(RouterError, match="can't start new thread"):
+        Together(One(), One()).read(TWO)
+
+
+@either
 def test_nothing_is_begun_that_nobody_waits_for_any_more(call: Call) -> None:
     """A raise that outlives its time could come after the way back from it."""
     routers = Slow(), Slow(), One()
@@ -497,6 +653,7 @@ TWICE = One()
             "Together: 'http://envoy:9901' is no router",
         ),  # type: ignore[arg-type]
         (lambda: Together(TWICE, One(), TWICE), r"Together: One\(.* is there twice"),
+        (lambda: Together(Together(One(), One()), One()), "Together: a row in a row"),
     ],
 )
 def test_what_is_no_row_is_said(made: Callable[[], object], said: str) -> None:
@@ -580,3 +737,124 @@ def test_an_abort_takes_the_others_back_while_one_is_not_there_and_is_over_when_
     while not (decision := tick("shop-2", bound)).rollout.over:
         clock.until(decision.wake_at or clock())
     assert [each.traffic for each in routers] == [ALL_STABLE] * 3
+
+
+def driven(
+    bound: Ports, *, until: Callable[[], bool], then: Callable[[], object], most: int = 60
+) -> Phase:
+    """Tick until it is so, do that once, and tick on until it is over, ``most`` ticks in all."""
+    clock: Any = bound.clock
+    done = False
+    for _ in range(most):
+        decision = tick("shop-2", bound)
+        if decision.rollout.over:
+            break
+        if not done and until():
+            done = True
+            then()
+        clock.until(decision.wake_at or clock())
+    assert done
+    return decision.rollout.phase
+
+
+def a_rollout(*routers: One, **more: Any) -> Ports:
+    metrics = ScriptedMetrics({ERRORS: steady(50, stable=0.001, candidate=0.001)})
+    bound = Ports(
+        router=Together(*routers),
+        metrics=[metrics],
+        store=MemoryStore(),
+        clock=VirtualClock(),
+        **more,
+    )
+    start(policy(), TWO, id="shop-2", ports=bound)
+    return bound
+
+
+def test_a_newer_rollout_on_one_takes_ours_back_on_all() -> None:
+    one, other = One(), One()
+    stranger = Marker(generation=7, serial=1, owner="rtheirs")
+
+    def overtaken() -> None:
+        one.traffic, one.marker, one.revision = ALL_STABLE, stranger, one.revision + 1
+
+    driven(a_rollout(one, other), until=lambda: other.traffic == at(50), then=overtaken)
+
+    assert [one.traffic, other.traffic] == [ALL_STABLE] * 2
+
+
+def test_a_line_that_was_typed_after_a_restart_of_one_takes_back_all() -> None:
+    one, other = One(), One()
+
+    def typed() -> None:
+        one.traffic, one.marker = ALL_STABLE, Marker(generation=0, closed=True)
+        one.revision += 1
+
+    phase = driven(a_rollout(one, other), until=lambda: other.traffic == at(50), then=typed)
+
+    assert phase is Phase.ROLLED_BACK
+    assert [one.traffic, other.traffic] == [ALL_STABLE] * 2
+    assert one.history[-1] == ALL_STABLE
+    assert one.history.count(at(50)) == 1
+
+
+def test_one_that_was_restarted_is_not_raised_again() -> None:
+    one, other = One(), One()
+
+    def restarted() -> None:
+        one.traffic, one.marker, one.revision = ALL_STABLE, None, one.revision + 1
+        one.history.clear()
+
+    driven(a_rollout(one, other), until=lambda: other.traffic == at(50), then=restarted)
+
+    assert all(each == ALL_STABLE for each in one.history)
+
+
+def test_a_part_that_lags_is_not_raised_while_a_gate_is_closed() -> None:
+    one, other = One(), One()
+    closed = False
+
+    def gate(release: Any, now: Any) -> Any:
+        return ClosedUntil(now + minutes(600), why="night") if closed else Open()
+
+    def lowered() -> None:
+        nonlocal closed
+        closed = True
+        one.traffic, one.revision = ALL_STABLE, one.revision + 1
+        one.history.clear()
+
+    strategy = attrs.evolve(policy(), gates=["night"])
+    metrics = ScriptedMetrics({ERRORS: steady(50, stable=0.001, candidate=0.001)})
+    bound = Ports(
+        router=Together(one, other),
+        metrics=[metrics],
+        store=MemoryStore(),
+        clock=VirtualClock(),
+        gates={"night": gate},
+    )
+    start(strategy, TWO, id="shop-2", ports=bound)
+    driven(bound, until=lambda: other.traffic == at(50), then=lowered, most=30)
+
+    assert all(each == ALL_STABLE for each in one.history)
+
+
+def test_a_row_of_which_one_can_not_be_written_never_begins() -> None:
+    one, other = One(), One(deaf=RouterError("answered 403", failure=Failure.PERMANENT))
+    bound = a_rollout(one, other)
+    for _ in range(10):
+        decision = tick("shop-2", bound)
+        if decision.rollout.over:
+            break
+        bound.clock.until(decision.wake_at or bound.clock())  # type: ignore[union-attr,attr-defined]
+
+    assert decision.rollout.phase is not Phase.PROGRESSING
+    assert all(each == ALL_STABLE for each in one.history)
+
+
+def test_a_proxy_that_is_new_in_the_row_gets_its_marker_with_the_next_rollout() -> None:
+    """The others have one of a rollout before."""
+    row = Together(One(marker=Marker(generation=3, serial=9, owner="rbefore")), One())
+    metrics = ScriptedMetrics({ERRORS: steady(50, stable=0.001, candidate=0.001)})
+
+    outcome = play(policy(), TWO, router=row, metrics=[metrics])
+
+    assert outcome.rollout.phase is Phase.PROMOTED

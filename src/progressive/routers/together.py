@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from json import dumps, loads
@@ -15,7 +15,7 @@ import attrs
 from progressive.adapters.parts import Part, served
 from progressive.adapters.router import goes_back
 from progressive.adapters.waiting import Apart
-from progressive.errors import ConflictError, Failure, RouterError, StrategyError
+from progressive.errors import ConflictError, Failure, RouterError, StrategyError, WorldError
 from progressive.model import fields
 from progressive.model.release import Release
 from progressive.model.router_state import AfterRestart, Capabilities, Marker, Served
@@ -33,8 +33,8 @@ them was late, and nothing is begun that nobody waits for any more.
 """
 
 PROMPT: Final = 2.0
-"""Seconds that a write of all traffic to stable waits for the reads before it: one that hangs keeps
-the others from going back no longer.
+"""Seconds after which a way back begins that knows of something to take back: one that hangs keeps
+the others waiting no longer.
 """
 
 
@@ -81,6 +81,8 @@ class Together:
                 raise StrategyError(f"Together: {fields.brief(each)} is no router")
             if any(each is other for other in routers[:n]):
                 raise StrategyError(f"Together: {fields.brief(each)} is there twice")
+            if isinstance(each, Together):
+                raise StrategyError("Together: a row in a row; give the routers of both to one")
         self._routers = routers
         self._timeout = fields.whole_ms(timeout).total_seconds()
         self.capabilities = _common([each.capabilities for each in routers])
@@ -93,11 +95,11 @@ class Together:
 
         Raises `RouterError` if one of them can't be read: nobody knows then what it serves.
         """
-        return self._run(self._reading(release), self._timeout / 2)
+        return self._run(self._reading(release))
 
     async def aread(self, release: Release) -> Served:
         """`read`, asynchronously."""
-        return await self._arun(self._reading(release), self._timeout / 2)
+        return await self._arun(self._reading(release))
 
     def apply(
         self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
@@ -107,7 +109,7 @@ class Together:
         Raises `RouterError`, UNKNOWN, that names who has failed, if another one was written.
         """
         return self._run(
-            self._applying(release, traffic, marker, expect), self._time_to_read(traffic)
+            self._applying(release, traffic, marker, expect), hurry=traffic == ALL_STABLE
         )
 
     async def aapply(
@@ -115,7 +117,7 @@ class Together:
     ) -> Served:
         """`apply`, asynchronously."""
         return await self._arun(
-            self._applying(release, traffic, marker, expect), self._time_to_read(traffic)
+            self._applying(release, traffic, marker, expect), hurry=traffic == ALL_STABLE
         )
 
     def undo(self, release: Release) -> str:
@@ -172,23 +174,51 @@ class Together:
         versions = self._versions(expect)
         found = yield self._reads(release)
         there = {n: each for n, each in enumerate(found) if isinstance(each, Served)}
+        if self._goes_back(traffic, there, marker):
+            # None of them is asked for the others' leave: who has been overtaken refuses himself.
+            back = [
+                self._write(n, release, traffic, _closing(marker, there.get(n)), version)
+                for n, version in enumerate(versions)
+            ]
+            return self._all_of((yield back), written=True)
         for n, each in there.items():
             each.refuse_overtaken(marker, versions[n], where=self._name(n))
-        back = bool(there) and goes_back(traffic, _combined([*there.values()]), marker)
-        if not back:
-            self._all_of(found)
-        writes = [
-            _Call(n, "apply", (release, traffic), {"marker": marker, "expect": version})
-            for n, version in enumerate(versions)
-        ]
-        if back:
-            return self._all_of((yield writes), written=True)
+        self._all_of(found)
+        self._refuse_lost(traffic, marker, there)
         outcomes: list[_Outcome] = []
-        for write in writes:
-            outcomes += yield [write]
+        for n, version in enumerate(versions):
+            outcomes += yield [self._write(n, release, traffic, marker, version)]
             if isinstance(outcomes[-1], Exception):
                 break
         return self._all_of(outcomes, written=True)
+
+    def _goes_back(self, traffic: Traffic, there: Mapping[int, Served], marker: Marker) -> bool:
+        """Does this write only take traffic away, as far as anybody can say?"""
+        return bool(there) and goes_back(traffic, self._combined(there), marker)
+
+    def _refuse_lost(self, traffic: Traffic, marker: Marker, there: Mapping[int, Served]) -> None:
+        """Refuse a raise over one of them that has lost its marker: somebody may have taken traffic
+        back there before it was restarted. Only a claim, which moves nothing, gives it a new one.
+        """
+        ours = [
+            each.marker is not None and each.marker.generation == marker.generation
+            for each in there.values()
+        ]
+        if traffic == ALL_STABLE or not any(ours):
+            return
+        for n, each in there.items():
+            able = self._routers[n].capabilities
+            if each.marker is None and able.marker and able.after_restart is AfterRestart.HOLD:
+                raise RouterError(
+                    f"{self._name(n)} has lost its marker, as by a restart, and perhaps its "
+                    "traffic was taken back before; nothing is raised",
+                    failure=Failure.PERMANENT,
+                )
+
+    def _write(
+        self, place: int, release: Release, traffic: Traffic, marker: Marker, expect: str | None
+    ) -> _Call:
+        return _Call(place, "apply", (release, traffic), {"marker": marker, "expect": expect})
 
     def _reads(self, release: Release) -> list[_Call]:
         return [_Call(n, "read", (release,)) for n in range(len(self._routers))]
@@ -210,9 +240,11 @@ class Together:
         """Return what all of them serve. What some of them have raised is raised as one error."""
         failed = {n: each for n, each in enumerate(outcomes) if isinstance(each, Exception)}
         if not failed:
-            return _combined([each for each in outcomes if isinstance(each, Served)])
+            return self._combined(
+                {n: each for n, each in enumerate(outcomes) if isinstance(each, Served)}
+            )
         said = "; ".join(f"{self._name(n)}: {each}" for n, each in failed.items())
-        kinds = {getattr(each, "failure", Failure.UNKNOWN) for each in failed.values()}
+        kinds = {_failure(each) for each in failed.values()}
         if written and len(failed) < len(outcomes):
             went_well = len(outcomes) - len(failed)
             raise RouterError(
@@ -222,41 +254,80 @@ class Together:
             raise ConflictError(said)
         raise RouterError(said, failure=next(each for each in _GRAVEST if each in kinds))
 
+    def _combined(self, found: Mapping[int, Served]) -> Served:
+        """Return what those serve that were read, by their places."""
+        marked = [
+            each.marker is not None
+            for n, each in found.items()
+            if self._routers[n].capabilities.marker
+        ]
+        versions = [found[n].version if n in found else None for n in range(len(self._routers))]
+        whole = len(set(marked)) < 2
+        one = served(
+            [Part(each.traffic, each.unattributed) for each in found.values()],
+            version=None if set(versions) == {None} else dumps(versions),
+            marker=_marker([*found.values()]),
+            converged=whole and all(each.converged for each in found.values()),
+        )
+        pairs = [pair for each in found.values() for pair in each.identities]
+        return attrs.evolve(one, identities=tuple(dict.fromkeys(pairs)))
+
     # -------------------------------------------------------------------------------------- calling
 
-    def _time_to_read(self, traffic: Traffic) -> float:
-        half = self._timeout / 2
-        return min(half, PROMPT) if traffic == ALL_STABLE else half
-
-    def _run(self, flow: _Flow, reading: float) -> Served:
+    def _run(self, flow: _Flow, *, hurry: bool = False) -> Served:
         began = time.monotonic()
-        calls, ends = next(flow), began + reading
+        calls, ends = next(flow), began + self._timeout / 2
         while True:
-            begun = [
-                (each, Apart(partial(self._outcome, each)) if time.monotonic() < ends else None)
-                for each in calls
-            ]
-            outcomes = [self._waited(each, apart, ends) for each, apart in begun]
-            ends = began + self._timeout
+            if time.monotonic() >= ends:
+                outcomes: list[_Outcome] = [_TOO_LATE for _ in calls]
+            else:
+                begun = [(each, self._begun(each)) for each in calls]
+                outcomes = []
+                if hurry:
+                    outcomes = [_waited(*each, min(began + PROMPT, ends)) for each in begun]
+                if not any(map(_has_traffic, outcomes)):
+                    outcomes = [_waited(*each, ends) for each in begun]
+            ends, hurry = began + self._timeout, False
             try:
                 calls = flow.send(outcomes)
             except StopIteration as done:
                 found: Served = done.value
                 return found
 
-    async def _arun(self, flow: _Flow, reading: float) -> Served:
+    async def _arun(self, flow: _Flow, *, hurry: bool = False) -> Served:
         import asyncio
 
         began = time.monotonic()
-        calls, ends = next(flow), began + reading
+        calls, ends = next(flow), began + self._timeout / 2
         while True:
-            outcomes = await asyncio.gather(*(self._aoutcome(each, ends) for each in calls))
-            ends = began + self._timeout
+            left = ends - time.monotonic()
+            begun = calls if left > 0 else []
+            tasks = [asyncio.ensure_future(self._aoutcome(each)) for each in begun]
+            try:
+                if tasks and hurry:
+                    await asyncio.wait(tasks, timeout=min(PROMPT, left))
+                if tasks and not any(_has_traffic(each.result()) for each in tasks if each.done()):
+                    await asyncio.wait(tasks, timeout=max(ends - time.monotonic(), 0.0))
+                outcomes = [
+                    task.result() if task.done() else _late(call)
+                    for call, task in zip(begun, tasks, strict=True)
+                ]
+            finally:
+                for task in tasks:
+                    task.cancel()
+            outcomes += [_TOO_LATE for _ in calls[len(begun) :]]
+            ends, hurry = began + self._timeout, False
             try:
                 calls = flow.send(outcomes)
             except StopIteration as done:
                 found: Served = done.value
                 return found
+
+    def _begun(self, call: _Call) -> Apart[_Outcome] | _Outcome:
+        try:
+            return Apart(partial(self._outcome, call))
+        except RuntimeError as error:  # no thread can be started
+            return error
 
     def _outcome(self, call: _Call) -> _Outcome:
         verb = getattr(self._routers[call.place], call.verb, None)
@@ -266,38 +337,38 @@ class Together:
                 failure=Failure.PERMANENT,
             )
         try:
-            found: Served = verb(*call.args, **call.more)
+            return _answer(call, verb(*call.args, **call.more))
         except Exception as error:
             return error
-        return found
 
-    def _waited(self, call: _Call, apart: Apart[_Outcome] | None, ends: float) -> _Outcome:
-        if apart is None:
-            return _TOO_LATE
-        try:
-            return apart.wait(ends)
-        except TimeoutError:
-            return _late(call)
-
-    async def _aoutcome(self, call: _Call, ends: float) -> _Outcome:
-        import asyncio
-
-        if (left := ends - time.monotonic()) <= 0:
-            return _TOO_LATE
-
+    async def _aoutcome(self, call: _Call) -> _Outcome:
         verb = getattr(self._routers[call.place], f"a{call.verb}", None)
-        asked = (
-            Apart(partial(self._outcome, call)).await_()
-            if verb is None
-            else verb(*call.args, **call.more)
-        )
         try:
-            found: _Outcome = await asyncio.wait_for(asked, left)
-        except TimeoutError:
-            return _late(call)
+            if verb is None:
+                return await Apart(partial(self._outcome, call)).await_()
+            return _answer(call, await verb(*call.args, **call.more))
         except Exception as error:
             return error
-        return found
+
+
+def _waited(call: _Call, begun: Apart[_Outcome] | _Outcome, ends: float) -> _Outcome:
+    if not isinstance(begun, Apart):
+        return begun
+    try:
+        return begun.wait(ends)
+    except TimeoutError:
+        return _late(call)
+
+
+def _has_traffic(outcome: _Outcome) -> bool:
+    """Is there something to take back?"""
+    return isinstance(outcome, Served) and outcome.traffic != ALL_STABLE
+
+
+def _failure(error: Exception) -> Failure:
+    if isinstance(error, ConflictError):
+        return Failure.CONFLICT
+    return error.failure if isinstance(error, WorldError) else Failure.UNKNOWN
 
 
 _TOO_LATE: Final = RouterError("not asked: the others took all the time", failure=Failure.TRANSIENT)
@@ -326,24 +397,39 @@ def _common(able: Sequence[Capabilities]) -> Capabilities:
     )
 
 
-def _combined(found: Sequence[Served]) -> Served:
-    versions = [each.version for each in found]
-    identities = dict.fromkeys(each.identities for each in found)
-    one = served(
-        [Part(each.traffic, each.unattributed) for each in found],
-        version=None if set(versions) == {None} else dumps(versions),
-        marker=_marker([each.marker for each in found]),
-        converged=all(each.converged for each in found),
-        whole=len({each.marker is None for each in found}) == 1,
-    )
-    return attrs.evolve(one, identities=next(iter(identities)) if len(identities) == 1 else ())
+def _marker(found: Sequence[Served]) -> Marker | None:
+    """Return the newest marker.
 
-
-def _marker(found: Sequence[Marker | None]) -> Marker | None:
-    """Return the newest marker; closed, if one of its generation is."""
-    there = [each for each in found if each is not None]
+    It is closed if one of its generation is, or one that names nobody, as a line leaves that was
+    typed where no marker stood. Where two rollouts have one each, both have to go back: it is that
+    of the most exposed part, closed.
+    """
+    there = [(each, each.marker) for each in found if each.marker is not None]
     if not there:
         return None
-    newest = max(there, key=lambda each: (each.generation, each.serial, each.closed, each.owner))
-    closed = any(each.closed for each in there if each.generation == newest.generation)
+    exposed, most = max(there, key=lambda each: each[0].traffic.candidate)
+    if exposed.traffic != ALL_STABLE and any(most.is_other_owners(each) for _, each in there):
+        return attrs.evolve(most, closed=True)
+    markers = [each for _, each in there]
+    newest = max(markers, key=lambda each: (each.generation, each.serial, each.closed, each.owner))
+    closed = any(
+        each.closed and (each.generation == newest.generation or not each.owner) for each in markers
+    )
     return attrs.evolve(newest, closed=closed)
+
+
+def _closing(marker: Marker, there: Served | None) -> Marker:
+    """Return the marker of a way back by hand: where another's stands, that one is closed."""
+    stands = None if there is None else there.marker
+    if marker.closed and stands is not None and stands.forbids(marker):
+        return attrs.evolve(stands, closed=True)
+    return marker
+
+
+def _answer(call: _Call, found: object) -> _Outcome:
+    if isinstance(found, Served):
+        return found
+    return RouterError(
+        f"{call.verb} answered {type(found).__name__}, and no Served",
+        failure=Failure.UNKNOWN if call.verb == "apply" else Failure.PERMANENT,
+    )
