@@ -260,20 +260,54 @@ def test_what_does_not_mean_shares_stops_a_raise_and_no_way_back(
     assert caddy.get(30) == {"v1": 30}
 
 
-def test_with_health_checks_there_is_one_upstream_for_each_version(
+PASSED_OVER: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "health checks": (
+        {"health_checks": {"passive": {"fail_duration": "1h", "max_fails": 1}}},
+        {},
+        "with health_checks .* leave two upstreams",
+    ),
+    "full ones": ({}, {"max_requests": 1}, "with max_requests .* leave two upstreams"),
+}
+
+
+@pytest.mark.parametrize(("whole", "each", "said"), PASSED_OVER.values(), ids=PASSED_OVER)
+def test_where_one_may_be_passed_over_weights_must_not_move_to_other_places(
+    caddy: CaddyProcess,
+    router: Caddy,
+    three: Release,
+    whole: dict[str, Any],
+    each: dict[str, Any],
+    said: str,
+) -> None:
+    """With the first of three down, the third would have the weight of the second."""
+    handler = caddy.handler()
+    upstreams = [{**upstream, **each} for upstream in handler["upstreams"]]
+    caddy.edit("", {**handler, **whole, "upstreams": upstreams})
+
+    with pytest.raises(RouterError, match=said):
+        give(router, three, 10)
+    assert rollback_now(router, three).shows(ALL_STABLE)
+
+
+def test_with_health_checks_two_versions_have_an_upstream_each(
     caddy: CaddyProcess, router: Caddy, three: Release
 ) -> None:
-    """Weights belong to places among the upstreams that are up: with stable down, one of weight 0
-    has the candidate's.
-    """
-    checks = {"passive": {"fail_duration": "1h", "max_fails": 1}}
-    caddy.edit("", {**caddy.handler(), "health_checks": checks})
-    two = attrs.evolve(three, baseline=None)
+    handler, balancing = caddy.handler(), caddy.handler()["load_balancing"]
+    policy = {**balancing["selection_policy"], "weights": [1, 0]}
+    two = {
+        **handler,
+        "upstreams": handler["upstreams"][:2],
+        "load_balancing": {**balancing, "selection_policy": policy},
+        "health_checks": {"passive": {"fail_duration": "1h"}},
+    }
+    caddy.edit("", two)
+    release = attrs.evolve(three, baseline=None)
 
-    assert give(router, three, 10).shows(Traffic(candidate=percent(10)))
-    with pytest.raises(RouterError, match="leave one upstream for each version"):
-        give(router, two, 60)
-    assert rollback_now(router, two).shows(ALL_STABLE)
+    assert give(router, release, 10).shows(Traffic(candidate=percent(10)))
+    full = [{**upstream, "max_requests": 1} for upstream in two["upstreams"]]
+    caddy.edit("", {**caddy.handler(), "upstreams": full})
+    with pytest.raises(RouterError, match="an upstream that is full is passed over"):
+        give(router, release, 20)
 
 
 def test_an_upstream_that_is_not_there_is_named(

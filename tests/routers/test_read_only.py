@@ -6,18 +6,33 @@ import asyncio
 import logging
 from typing import Any
 
+import attrs
 import pytest
 from tests.support.releases import THREE, TWO
 from tests.support.world import ERRORS
 
 from progressive import Canary, Limit, Phase, StrategyError, Traffic, minutes, percent, percents
-from progressive.errors import ConflictError, Failure, MetricsError, RouterError
+from progressive.errors import Failure, MetricsError, RouterError
 from progressive.model import Capabilities, Marker
 from progressive.routers.read_only import ReadOnly
 from progressive.testing import MemoryRouter, ScriptedMetrics, play, steady
 
 MARKER = Marker(generation=2, serial=7)
 TEN = Traffic(candidate=percent(10))
+
+
+@attrs.define
+class Down(MemoryRouter):
+    """It can't be read any more after so many reads."""
+
+    after: int = 0
+    reads: int = 0
+
+    def read(self, release: Any) -> Any:
+        self.reads += 1
+        if self.reads > self.after:
+            raise RouterError("no connection", failure=Failure.TRANSIENT)
+        return MemoryRouter.read(self, release)
 
 
 class OnlySync:
@@ -69,15 +84,33 @@ def test_a_write_is_refused_with_what_it_would_have_been(
 
 
 @either
-def test_what_the_router_would_refuse_is_said_first(write: Any) -> None:
-    newer = MemoryRouter(marker=Marker(generation=3))
-    with pytest.raises(ConflictError, match="newer than ours"):
-        write(ReadOnly(newer), TEN, MARKER, None)
-    with pytest.raises(ConflictError, match="were changed since they were read"):
-        write(ReadOnly(MemoryRouter()), TEN, MARKER, "an older one")
+def test_what_the_router_would_refuse_is_said_and_not_tried_again(write: Any) -> None:
     coarse = MemoryRouter(capabilities=Capabilities(smallest_weight=percent(25)))
-    with pytest.raises(RouterError, match="is not a multiple of the router's smallest weight"):
-        write(ReadOnly(coarse), TEN, MARKER, None)
+    for real, expect, said in (
+        (MemoryRouter(marker=Marker(generation=3)), None, "newer than ours"),
+        (MemoryRouter(), "an older one", "were changed since they were read"),
+        (coarse, None, "is not a multiple of the router's smallest weight"),
+        (Down(), None, "no connection"),
+    ):
+        with pytest.raises(
+            RouterError, match=f"read-only, nothing was written: .*{said}"
+        ) as caught:
+            write(ReadOnly(real), TEN, MARKER, expect)
+        assert caught.value.failure is Failure.PERMANENT
+
+
+def test_a_rehearsal_that_meets_a_failure_ends() -> None:
+    """One that is tried again would be under way for ever."""
+    real = Down(after=3)
+    canary = Canary(
+        weights=percents(10, 100), bake=minutes(1), checks=[Limit(ERRORS, at_most=percent(1))]
+    )
+    numbers = ScriptedMetrics({ERRORS: steady(50, stable=0.001, candidate=0.001)})
+
+    outcome = play(canary, TWO, router=ReadOnly(real), metrics=[numbers])
+
+    assert outcome.rollout.phase is Phase.ROLLED_BACK
+    assert real.history == []
 
 
 def test_either_kind_of_router_can_be_read() -> None:

@@ -19,6 +19,7 @@ from tests.support.places import a_directory_for_all, as_nobody
 from tests.support.store_contract import AT, a_rollout, ended
 from tests.support.store_faults import Disk, Killed
 
+from progressive.errors import StoreError
 from progressive.stores import changes, glances
 from progressive.stores.changes import Changes, Delta, Mark
 from progressive.stores.file import FileStore
@@ -177,6 +178,26 @@ def test_a_broken_file_is_looked_at_each_time_also_while_others_save(
 
     assert seen(store) == seen(FileStore(directory))
     assert store.due(LATER) == (["a", "bb"] if mended else ["a"])
+
+
+def test_a_trouble_that_passes_is_not_remembered(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that could not be read once is no broken one for ever."""
+    store = FileStore(directory)
+    save(store, "a")
+    read, troubles = store._read, [True]
+
+    def fails_once(path: str) -> bytes | None:
+        if troubles and path.endswith("a.json"):
+            troubles.clear()
+            raise StoreError(f"{path}: Too many open files")
+        return read(path)
+
+    monkeypatch.setattr(store, "_read", fails_once)
+    assert store.due(AT - timedelta(days=1)) == ["a"], "it may be due"
+
+    assert store.due(AT - timedelta(days=1)) == []
 
 
 # --------------------------------------------------------------------------- never in a save's way

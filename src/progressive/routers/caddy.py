@@ -61,7 +61,7 @@ class _Handler:
 
     @property
     def dials(self) -> list[str]:
-        return [get_path(each, "dial", str) for each in self._list("upstreams")]
+        return [get_path(each, "dial", str) for each in self._upstreams]
 
     @property
     def policy(self) -> dict[str, Any]:
@@ -75,6 +75,13 @@ class _Handler:
     def weights(self) -> list[int]:
         found = self.policy.get("weights") or []
         return [each for each in found if isinstance(each, int)] if isinstance(found, list) else []
+
+    @property
+    def may_be_passed_over(self) -> str:
+        """By what an upstream may be passed over; empty if by nothing."""
+        limits = any(isinstance(each, dict) and "max_requests" in each for each in self._upstreams)
+        checks = [name for name in ("health_checks", "circuit_breaker") if self.content.get(name)]
+        return " and ".join([*checks, *(["max_requests"] if limits else [])])
 
     def problem(self) -> str:
         """What keeps its weights from meaning shares of its upstreams; empty if nothing does."""
@@ -91,8 +98,9 @@ class _Handler:
             return "an upstream is there twice; leave one for each version"
         return ""
 
-    def _list(self, name: str) -> list[Any]:
-        found = self.content.get(name) or []
+    @property
+    def _upstreams(self) -> list[Any]:
+        found = self.content.get("upstreams") or []
         return found if isinstance(found, list) else []
 
 
@@ -109,9 +117,10 @@ class Caddy(Router[Request, Response, _Handler]):
     Upstreams of neither version get weight 0, and what they have counts as `Served.unattributed`.
     Weights that are no shares of the upstreams (another policy, another number of them) are read as
     everything on the candidate: they keep a rollout from starting and traffic from being raised,
-    and never stop a way back. With health checks, an upstream that is down takes no part, and
-    weights count by the places of those that are up: then an upstream of no version of the release
-    is refused; and where stable is down, the candidate has everything.
+    and never stop a way back. With health checks or a circuit breaker, an upstream that is down
+    takes no part, and weights count by the places of those that are up: then more than two
+    upstreams are refused; and where stable is down, the candidate has everything. ``max_requests``
+    is refused.
 
     Where the file of the configuration rules again, the marker is gone, and a rollout holds;
     ``after_restart="reassert"`` writes what was verified last again. (Tried with Caddy 2.11.)
@@ -187,11 +196,13 @@ class Caddy(Router[Request, Response, _Handler]):
         own = found.policy.get("@id")
         if not problem and own is not None and not str(own).startswith(OURS):
             problem = f"its selection policy has the @id {own!r}, where the marker stands; free it"
-        if found.content.get("health_checks") and len(found.dials) > len(release.versions):
+        if (checks := found.may_be_passed_over) and len(found.dials) > 2:
             problem = (
-                "with health checks Caddy counts weights by the places of those upstreams that are "
-                "up; leave one upstream for each version"
+                f"with {checks} Caddy counts weights by the places of those upstreams that take "
+                "part; leave two upstreams, one for each version"
             )
+        elif "max_requests" in checks:
+            problem = "with max_requests an upstream that is full is passed over; take it out"
         if problem:
             raise RouterError(f"{self._where()}: {problem}", failure=Failure.PERMANENT)
         parts.refuse_missing(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from progressive.adapters.logs import ADAPTERS
 from progressive.adapters.waiting import Apart
-from progressive.errors import Failure, RouterError, StrategyError
+from progressive.errors import ConflictError, Failure, RouterError, StrategyError
 from progressive.model import fields
 from progressive.model.release import Release
 from progressive.model.router_state import Capabilities, Marker, Served
@@ -64,27 +64,40 @@ class ReadOnly:
     def apply(
         self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
     ) -> NoReturn:
-        """Refuse as the router would, and else raise `RouterError`, PERMANENT, that says what would
-        have been written.
+        """Raise `RouterError`, PERMANENT, that says why the router would refuse, or what would have
+        been written.
         """
-        self.capabilities.refuse(release, traffic)
-        self._refuse(self.read(release), release, traffic, marker, expect)
+        try:
+            self.capabilities.refuse(release, traffic)
+            there = self.read(release)
+            there.refuse_overtaken(marker, expect)
+        except (RouterError, ConflictError) as error:
+            raise _for_good(error) from None
+        raise _told(there, release, traffic, marker)
 
     async def aapply(
         self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
     ) -> NoReturn:
         """`apply`, asynchronously."""
-        self.capabilities.refuse(release, traffic)
-        self._refuse(await self.aread(release), release, traffic, marker, expect)
+        try:
+            self.capabilities.refuse(release, traffic)
+            there = await self.aread(release)
+            there.refuse_overtaken(marker, expect)
+        except (RouterError, ConflictError) as error:
+            raise _for_good(error) from None
+        raise _told(there, release, traffic, marker)
 
-    def _refuse(
-        self, there: Served, release: Release, traffic: Traffic, marker: Marker, expect: str | None
-    ) -> NoReturn:
-        there.refuse_overtaken(marker, expect)
-        now = str(there.traffic) if there.converged else f"{there.traffic} in a part of it"
-        would = (
-            f"read-only: {release.service} would be told to serve {traffic} (marker "
-            f"{marker.generation}:{marker.serial}); it serves {now}, and nothing was written"
-        )
-        ADAPTERS.info("%s", would)
-        raise RouterError(would, failure=Failure.PERMANENT)
+
+def _for_good(error: Exception) -> RouterError:
+    """Nothing is ever written here, so nothing is to be tried again."""
+    return RouterError(f"read-only, nothing was written: {error}", failure=Failure.PERMANENT)
+
+
+def _told(there: Served, release: Release, traffic: Traffic, marker: Marker) -> RouterError:
+    now = str(there.traffic) if there.converged else f"{there.traffic} in a part of it"
+    would = (
+        f"read-only: {release.service} would be told to serve {traffic} (marker "
+        f"{marker.generation}:{marker.serial}); it serves {now}, and nothing was written"
+    )
+    ADAPTERS.info("%s", would)
+    return RouterError(would, failure=Failure.PERMANENT)

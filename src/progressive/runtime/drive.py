@@ -657,7 +657,7 @@ def submit(store: Store, id: str, event: Event) -> Decision:
     moment it is tried again, `SUBMIT_TRIES` times, before `ConflictError` is raised. Raises
     `StrategyError` for an id that is not stored.
     """
-    from .logs import log_submitted  # `import progressive` loads no logging
+    from .logs import log_submitted, submitting  # `import progressive` loads no logging
 
     if not hasattr(store, "load"):
         raise StrategyError(
@@ -669,6 +669,7 @@ def submit(store: Store, id: str, event: Event) -> Decision:
         if stored is None:
             raise StrategyError(f"there is no rollout {id!r} in {store!r}")
         decision = decide(stored, event)
+        submitting(decision.rollout)
         try:
             store.save(decision.rollout, decision.notes, expected=stored.serial)
         except ConflictError:

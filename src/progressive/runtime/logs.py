@@ -12,7 +12,7 @@ from progressive.rollout.notes import Note
 from progressive.rollout.severity import severity_of
 from progressive.rollout.state import Rollout
 
-__all__ = ["hears", "log", "log_of_others", "log_submitted", "wanted"]
+__all__ = ["hears", "log", "log_of_others", "log_submitted", "submitting", "wanted"]
 
 
 _SUBMITTED: Final[deque[tuple[str, int]]] = deque(maxlen=1_000)
@@ -32,10 +32,16 @@ def hears() -> bool:
     return ROLLOUT.isEnabledFor(Severity.INFO)
 
 
+def submitting(rollout: Rollout) -> None:
+    """Remember that this process is about to save what it has decided of an event, and logs it: a
+    driver beside it may see it before that.
+    """
+    _SUBMITTED.append((rollout.id, rollout.serial))
+
+
 def log_submitted(rollout: Rollout, notes: Sequence[Note]) -> None:
     """Log what was decided of an event that this process has submitted."""
     if wanted(notes, None):
-        _SUBMITTED.append((rollout.id, rollout.serial))
         log(rollout, notes, None)
 
 

@@ -14,9 +14,10 @@ from typing import Final
 
 from progressive.engine.decide import Decision
 from progressive.ports import Observer, Ports
+from progressive.rollout.notes import Note
 from progressive.rollout.state import Rollout
 
-from .threads import begin, call_in_thread
+from .threads import begin, call_in_thread, call_within
 
 __all__ = ["OBSERVER_TIME", "Observing", "told_of_driving"]
 
@@ -161,12 +162,17 @@ class Observing:
     def _overhear(self, stored: Rollout, since: int) -> None:
         from .logs import log_of_others
 
-        assert self._ports.store is not None  # it has given what is newer
-        notes = [
-            (serial, note)
-            for id, note in self._ports.store.notes(stored.id)
-            if since < (serial := int(id.split("/")[-2])) <= stored.serial
-        ]
+        store = self._ports.store
+        assert store is not None  # it has given what is newer
+
+        def read() -> list[tuple[int, Note]]:
+            return [
+                (serial, note)
+                for id, note in store.notes(stored.id)
+                if since < (serial := int(id.split("/")[-2])) <= stored.serial
+            ]
+
+        notes = call_within(read, OBSERVER_TIME)
         log_of_others(stored, notes)
         for overheard in filter(None, map(_overheard, self._ports.observers if notes else ())):
             try:

@@ -189,7 +189,11 @@ class Glances:
         except FileNotFoundError:
             return None
         glance = self._look(id)
-        return None if glance is None else _Seen(mark, _is_settled(mark, now), glance)
+        if glance is None:
+            return None
+        # What could not be told may have been a trouble that passes: it is read again.
+        told = glance.created is not None and (glance.wake_at is not None or not glance.wakes)
+        return _Seen(mark, told and _is_settled(mark, now), glance)
 
 
 def _sorted(seen: dict[str, _Seen]) -> tuple[Glance, ...]:

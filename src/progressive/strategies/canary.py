@@ -41,12 +41,13 @@ def _is_weights(instance: object, attribute: attrs.Attribute[Any], value: object
 
 
 def _guards(value: Iterable[NamedGuard]) -> tuple[NamedGuard, ...]:
-    return value if isinstance(value, str) else tuple(value)  # type: ignore[return-value]
+    guards: tuple[NamedGuard, ...] = fields.listed(value)
+    return guards
 
 
 def _is_guards(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     what = fields.where(instance, attribute)
-    if isinstance(value, str):
+    if not isinstance(value, tuple):
         raise StrategyError(f"{what}: expected a list, got {value!r}; write [{value!r}]")
     for i, each in enumerate(value):
         if not isinstance(each, str | Guard):
