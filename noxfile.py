@@ -89,6 +89,7 @@ THE_CORE = (
             "codec",
             "engine",
             "model",
+            "notify",
             "observers",
             "plan",
             "reports",

@@ -131,6 +131,30 @@ def test_a_single_tick_tells_what_it_decided() -> None:
     assert outbox.open() == []
 
 
+def test_nobody_is_asked_to_send_what_is_not_for_him(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A good version bakes: its looks are for who wants all, and not for the pager."""
+    store, outbox, clock = MemoryStore(), MemoryOutbox(), VirtualClock(START)
+    desk, pager = Desk(), Desk()
+    told = to(desk, at_least="debug"), to(pager, "pager", at_least="error")
+    notify = Notify(store, outbox, *told, clock=clock)
+    numbers = steady(50, stable=0.001, candidate=0.001)
+    bound = attrs.evolve(
+        ports(store, notify, clock=clock), metrics=[ScriptedMetrics({ERRORS: numbers})]
+    )
+    start(STRATEGY, RELEASE, id="shop-2", ports=bound)
+    for _ in range(4):
+        clock.until(tick("shop-2", bound).wake_at)
+    asked: list[str] = []
+    honest = module._Line.tell
+    monkeypatch.setattr(
+        module._Line, "tell", lambda self, id: (asked.append(self.name), honest(self, id))
+    )
+    tick("shop-2", bound)
+
+    assert asked == ["desk"]
+    assert pager.sent == []
+
+
 def test_a_loop_of_ticks_waits_once_for_who_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TICK", seconds(0.05))
     hanging, waited = Hanging(), list[float]()

@@ -15,11 +15,12 @@ import pytest
 from tests.support.rules import rule
 from tests.support.world import RELEASE, START, canary
 
-from progressive import Abort, Ports, Tick, begin, decide
+from progressive import Abort, Ports, Tick, begin, decide, submit
 from progressive.engine.decide import Decision
+from progressive.errors import Failure, StoreError
 from progressive.runtime import observing as room
 from progressive.runtime.observing import Observing, told_of_driving
-from progressive.testing import MemoryRouter, VirtualClock
+from progressive.testing import MemoryRouter, MemoryStore, VirtualClock
 
 LONG = 20.0
 
@@ -123,6 +124,56 @@ class Shown:
         self.said.append(what)
         if self.fails == what:
             raise ValueError(what)
+
+
+class Notes(MemoryStore):
+    """A store whose notes can't be read, as long as that is so."""
+
+    down = False
+
+    def notes(self, id: str) -> Any:
+        if self.down:
+            raise StoreError("the disk is away", failure=Failure.TRANSIENT)
+        return super().notes(id)
+
+
+def test_what_others_save_is_overheard_by_those_who_want_to_and_disturbs_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    raised: list[str] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: raised.append(str(args.exc_value)))
+
+    class Listening:
+        def __init__(self, ill: bool = False) -> None:
+            self.ill, self.heard = ill, list[str]()
+
+        def __call__(self, rollout: Any, notes: Any) -> None:
+            raise AssertionError("it is for what this driver decides")
+
+        def overheard(self, rollout: Any, notes: Any) -> None:
+            if self.ill:
+                raise RuntimeError("no ears")
+            self.heard += [str(note) for note in notes]
+
+    ill, well, store = Listening(ill=True), Listening(), Notes()
+    rollout = begin(canary().plan, RELEASE, id="r", at=START)
+    store.save(rollout, (), expected=None)
+    decision = submit(store, "r", Abort(at=START, by="eve", why="enough"))
+    ports = Ports(
+        router=MemoryRouter(),
+        observers=[ill, lambda r, n: None, well],
+        store=store,
+        clock=VirtualClock(START),
+    )
+    told = Observing(ports)
+    told.overhear(decision.rollout, rollout.serial)
+    told.wait()
+    assert (raised, well.heard[0]) == (["no ears"], "eve: abort (enough)")
+
+    store.down = True
+    told.overhear(decision.rollout, rollout.serial)
+    told.wait()
+    assert raised[1:] == ["the disk is away"]
 
 
 @pytest.mark.parametrize("fails", ["", "begins", "ends"])

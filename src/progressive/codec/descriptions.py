@@ -23,7 +23,7 @@ from progressive.model import fields
 from progressive.plan.step import Kinds
 from progressive.strategies.kinds import AnyStrategy
 
-from .leaves import Mistake
+from .leaves import Mistake, as_it_is
 from .positions import Place, is_plain, placed_toml, placed_yaml
 from .schema import Codec
 from .shapes import Choice, Either, Fields, Items, Leaf, Nullable, Shape, Shapes
@@ -148,11 +148,9 @@ class _Reader:
 
     def _leaf(self, name: str, data: Any, path: str) -> Any:
         try:
-            if name in READERS:
-                return READERS[name](data)
+            return READERS.get(name, as_it_is)(data)
         except Mistake as mistake:
             return self._wrong(path + mistake.path, mistake.why)
-        return data
 
     def _either(self, shape: Either, data: Any, path: str) -> Any:
         if not isinstance(data, dict):
