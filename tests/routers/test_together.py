@@ -384,6 +384,17 @@ def test_who_was_edited_since_the_read_keeps_no_other_from_going_back(call: Call
 
 
 @either
+def test_to_lower_the_one_raises_no_other(call: Call) -> None:
+    routers = One(traffic=at(50), marker=MARKER), One(traffic=at(5), marker=MARKER), One()
+    served = write(call, Together(*routers), at(10), attrs.evolve(MARKER, serial=2))
+
+    assert [each.traffic for each in routers] == [at(10), at(5), ALL_STABLE]
+    assert (served.traffic, served.converged) == (at(10), False)
+    closing = attrs.evolve(MARKER, serial=3, closed=True)
+    assert write(call, Together(*routers), ALL_STABLE, closing).shows(ALL_STABLE)
+
+
+@either
 def test_nothing_is_raised_where_one_has_lost_its_marker(call: Call) -> None:
     routers = One(), One(traffic=at(50), marker=MARKER)
     with pytest.raises(RouterError, match=r"router 1 of 2 \(One\) has lost its marker") as caught:

@@ -174,15 +174,29 @@ class Together:
         versions = self._versions(expect)
         found = yield self._reads(release)
         there = {n: each for n, each in enumerate(found) if isinstance(each, Served)}
-        if self._goes_back(traffic, there, marker):
-            # None of them is asked for the others' leave: who has been overtaken refuses himself.
-            back = [
+        back = self._goes_back(traffic, there, marker)
+        if not (back and traffic == ALL_STABLE):
+            for n, each in there.items():
+                each.refuse_overtaken(marker, versions[n], where=self._name(n))
+        if back:
+            # To stable nobody is asked for the others' leave: who was overtaken refuses himself.
+            # What is only lowered stays as it is where there is less, as that would be a raise.
+            whole = traffic == ALL_STABLE or marker.closed
+            stays = {
+                n: each
+                for n, each in there.items()
+                if not whole and not each.traffic.exceeds(traffic)
+            }
+            written = yield [
                 self._write(n, release, traffic, _closing(marker, there.get(n)), version)
                 for n, version in enumerate(versions)
+                if n not in stays
             ]
-            return self._all_of((yield back), written=True)
-        for n, each in there.items():
-            each.refuse_overtaken(marker, versions[n], where=self._name(n))
+            rest = iter(written)
+            return self._all_of(
+                [stays[n] if n in stays else next(rest) for n in range(len(versions))],
+                written=True,
+            )
         self._all_of(found)
         self._refuse_lost(traffic, marker, there)
         outcomes: list[_Outcome] = []
