@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from tests.support.reported import STORIES, canned
 
 from progressive.reports import overview, report
+from progressive.testing.contract.proxy import socket_folder
 
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
@@ -74,24 +76,27 @@ def browse(folder: Path, page: str, *options: str) -> tuple[dict[str, Any], str]
         f"<script>window.onload = () => {{ {MEASURES} }};</script>",
         encoding="utf-8",
     )
-    done = subprocess.run(
-        [
-            BROWSER,
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--enable-logging=stderr",
-            f"--user-data-dir={folder / 'profile'}",
-            "--virtual-time-budget=60000",
-            *options,
-            "--dump-dom",
-            wrapper.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=True,
-    )
+    # It keeps sockets in its profile and beside it, whose paths must be short.
+    with socket_folder() as profile:
+        done = subprocess.run(
+            [
+                BROWSER,
+                "--headless=new",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--enable-logging=stderr",
+                f"--user-data-dir={profile}",
+                "--virtual-time-budget=60000",
+                *options,
+                "--dump-dom",
+                wrapper.as_uri(),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=True,
+            env={**os.environ, "TMPDIR": profile},
+        )
     found = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.DOTALL)
     assert found is not None and found[1], done.stderr
     said = "\n".join(line for line in done.stderr.splitlines() if ":CONSOLE" in line)
