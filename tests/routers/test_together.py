@@ -36,13 +36,12 @@ from progressive import (
     submit,
     tick,
 )
-from progressive.adapters import waiting
+from progressive.adapters import calling, waiting
 from progressive.errors import ConflictError, Failure, RouterError
 from progressive.model import Capabilities, Marker, Served
 from progressive.model.router_state import AfterRestart
 from progressive.model.traffic import ALL_STABLE, Match, Track
 from progressive.model.units import Percent, seconds
-from progressive.routers import together
 from progressive.routers.together import Together
 from progressive.testing import (
     MemoryRouter,
@@ -547,7 +546,7 @@ def test_who_is_slow_goes_back_all_the_same(call: Call, monkeypatch: pytest.Monk
             await asyncio.sleep(0.3)
             return One.read(self, release)
 
-    monkeypatch.setattr(together, "PROMPT", 0.05)
+    monkeypatch.setattr(calling, "PROMPT", 0.05)
     routers = [SlowToRead(traffic=at(50), marker=MARKER) for _ in range(2)]
 
     served = write(call, Together(*routers), ALL_STABLE, attrs.evolve(MARKER, serial=2))

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
-from functools import partial
 from json import dumps, loads
 from math import lcm
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Final, Self
 
 import attrs
 
+from progressive.adapters.calling import Call, Calling, CallsFlow, Outcome
 from progressive.adapters.parts import Part, served
 from progressive.adapters.router import goes_back
-from progressive.adapters.waiting import Apart
 from progressive.errors import ConflictError, Failure, RouterError, StrategyError, WorldError
 from progressive.model import fields
 from progressive.model.release import Release
@@ -32,26 +30,6 @@ PATIENCE: Final = seconds(20)
 them was late, and nothing is begun that nobody waits for any more.
 """
 
-PROMPT: Final = 2.0
-"""Seconds after which a way back begins that knows of something to take back: one that hangs keeps
-the others waiting no longer.
-"""
-
-
-@attrs.frozen
-class _Call:
-    """A call of one of the routers, by its place in the row."""
-
-    place: int
-    verb: str
-    args: tuple[Any, ...]
-    more: dict[str, Any] = attrs.field(factory=dict)
-
-
-_Outcome: TypeAlias = Served | Exception
-_Flow: TypeAlias = Generator[list[_Call], list[_Outcome], Served]
-"""Calls that are made at the same time, and what each has returned or raised."""
-
 _GRAVEST: Final = (Failure.UNKNOWN, Failure.PERMANENT, Failure.TRANSIENT, Failure.CONFLICT)
 
 
@@ -66,8 +44,8 @@ class Together:
       nothing is verified before all of them serve the same.
     * What one of them can't do is refused, and so is a raise while one of them can't be read.
     * A way back goes on past those that fail, and then raises: the next tick tries them again.
-    * The newest marker of them all counts, and one that is closed on any of them is closed. One
-      that has lost its marker (a restart) is not verified until it was written again.
+    * The newest marker of them all counts, and one that is closed on any of them is closed. Where
+      one has lost its marker (a restart), nothing is verified and nothing is raised.
 
     ``timeout``: how long a call takes at most, half of that for reading; one that is late has
     failed. Raises `StrategyError` for fewer than two, and for one that is there twice.
@@ -84,7 +62,7 @@ class Together:
             if isinstance(each, Together):
                 raise StrategyError("Together: a row in a row; give the routers of both to one")
         self._routers = routers
-        self._timeout = fields.whole_ms(timeout).total_seconds()
+        self._calling = Calling(routers, fields.whole_ms(timeout).total_seconds())
         self.capabilities = _common([each.capabilities for each in routers])
 
     def __repr__(self) -> str:
@@ -95,11 +73,11 @@ class Together:
 
         Raises `RouterError` if one of them can't be read: nobody knows then what it serves.
         """
-        return self._run(self._reading(release))
+        return self._calling.run(self._reading(release))
 
     async def aread(self, release: Release) -> Served:
         """`read`, asynchronously."""
-        return await self._arun(self._reading(release))
+        return await self._calling.arun(self._reading(release))
 
     def apply(
         self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
@@ -108,7 +86,7 @@ class Together:
 
         Raises `RouterError`, UNKNOWN, that names who has failed, if another one was written.
         """
-        return self._run(
+        return self._calling.run(
             self._applying(release, traffic, marker, expect), hurry=traffic == ALL_STABLE
         )
 
@@ -116,7 +94,7 @@ class Together:
         self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
     ) -> Served:
         """`apply`, asynchronously."""
-        return await self._arun(
+        return await self._calling.arun(
             self._applying(release, traffic, marker, expect), hurry=traffic == ALL_STABLE
         )
 
@@ -164,12 +142,12 @@ class Together:
 
     # ------------------------------------------------------------------------------------- the flow
 
-    def _reading(self, release: Release) -> _Flow:
+    def _reading(self, release: Release) -> CallsFlow:
         return self._all_of((yield self._reads(release)))
 
     def _applying(
         self, release: Release, traffic: Traffic, marker: Marker, expect: str | None
-    ) -> _Flow:
+    ) -> CallsFlow:
         self.capabilities.refuse(release, traffic)
         versions = self._versions(expect)
         found = yield self._reads(release)
@@ -199,7 +177,7 @@ class Together:
             )
         self._all_of(found)
         self._refuse_lost(traffic, marker, there)
-        outcomes: list[_Outcome] = []
+        outcomes: list[Outcome] = []
         for n, version in enumerate(versions):
             outcomes += yield [self._write(n, release, traffic, marker, version)]
             if isinstance(outcomes[-1], Exception):
@@ -231,11 +209,11 @@ class Together:
 
     def _write(
         self, place: int, release: Release, traffic: Traffic, marker: Marker, expect: str | None
-    ) -> _Call:
-        return _Call(place, "apply", (release, traffic), {"marker": marker, "expect": expect})
+    ) -> Call:
+        return Call(place, "apply", (release, traffic), (("marker", marker), ("expect", expect)))
 
-    def _reads(self, release: Release) -> list[_Call]:
-        return [_Call(n, "read", (release,)) for n in range(len(self._routers))]
+    def _reads(self, release: Release) -> list[Call]:
+        return [Call(n, "read", (release,)) for n in range(len(self._routers))]
 
     def _versions(self, expect: str | None) -> Sequence[str | None]:
         """Return which version each of them has to have; None for any."""
@@ -250,7 +228,7 @@ class Together:
             )
         return versions
 
-    def _all_of(self, outcomes: Sequence[_Outcome], *, written: bool = False) -> Served:
+    def _all_of(self, outcomes: Sequence[Outcome], *, written: bool = False) -> Served:
         """Return what all of them serve. What some of them have raised is raised as one error."""
         failed = {n: each for n, each in enumerate(outcomes) if isinstance(each, Exception)}
         if not failed:
@@ -286,111 +264,11 @@ class Together:
         pairs = [pair for each in found.values() for pair in each.identities]
         return attrs.evolve(one, identities=tuple(dict.fromkeys(pairs)))
 
-    # -------------------------------------------------------------------------------------- calling
-
-    def _run(self, flow: _Flow, *, hurry: bool = False) -> Served:
-        began = time.monotonic()
-        calls, ends = next(flow), began + self._timeout / 2
-        while True:
-            if time.monotonic() >= ends:
-                outcomes: list[_Outcome] = [_TOO_LATE for _ in calls]
-            else:
-                begun = [(each, self._begun(each)) for each in calls]
-                outcomes = []
-                if hurry:
-                    outcomes = [_waited(*each, min(began + PROMPT, ends)) for each in begun]
-                if not any(map(_has_traffic, outcomes)):
-                    outcomes = [_waited(*each, ends) for each in begun]
-            ends, hurry = began + self._timeout, False
-            try:
-                calls = flow.send(outcomes)
-            except StopIteration as done:
-                found: Served = done.value
-                return found
-
-    async def _arun(self, flow: _Flow, *, hurry: bool = False) -> Served:
-        import asyncio
-
-        began = time.monotonic()
-        calls, ends = next(flow), began + self._timeout / 2
-        while True:
-            left = ends - time.monotonic()
-            begun = calls if left > 0 else []
-            tasks = [asyncio.ensure_future(self._aoutcome(each)) for each in begun]
-            try:
-                if tasks and hurry:
-                    await asyncio.wait(tasks, timeout=min(PROMPT, left))
-                if tasks and not any(_has_traffic(each.result()) for each in tasks if each.done()):
-                    await asyncio.wait(tasks, timeout=max(ends - time.monotonic(), 0.0))
-                outcomes = [
-                    task.result() if task.done() else _late(call)
-                    for call, task in zip(begun, tasks, strict=True)
-                ]
-            finally:
-                for task in tasks:
-                    task.cancel()
-            outcomes += [_TOO_LATE for _ in calls[len(begun) :]]
-            ends, hurry = began + self._timeout, False
-            try:
-                calls = flow.send(outcomes)
-            except StopIteration as done:
-                found: Served = done.value
-                return found
-
-    def _begun(self, call: _Call) -> Apart[_Outcome] | _Outcome:
-        try:
-            return Apart(partial(self._outcome, call))
-        except RuntimeError as error:  # no thread can be started
-            return error
-
-    def _outcome(self, call: _Call) -> _Outcome:
-        verb = getattr(self._routers[call.place], call.verb, None)
-        if verb is None:
-            return RouterError(
-                f"it has a{call.verb} and no {call.verb}: drive it with asyncio",
-                failure=Failure.PERMANENT,
-            )
-        try:
-            return _answer(call, verb(*call.args, **call.more))
-        except Exception as error:
-            return error
-
-    async def _aoutcome(self, call: _Call) -> _Outcome:
-        verb = getattr(self._routers[call.place], f"a{call.verb}", None)
-        try:
-            if verb is None:
-                return await Apart(partial(self._outcome, call)).await_()
-            return _answer(call, await verb(*call.args, **call.more))
-        except Exception as error:
-            return error
-
-
-def _waited(call: _Call, begun: Apart[_Outcome] | _Outcome, ends: float) -> _Outcome:
-    if not isinstance(begun, Apart):
-        return begun
-    try:
-        return begun.wait(ends)
-    except TimeoutError:
-        return _late(call)
-
-
-def _has_traffic(outcome: _Outcome) -> bool:
-    """Is there something to take back?"""
-    return isinstance(outcome, Served) and outcome.traffic != ALL_STABLE
-
 
 def _failure(error: Exception) -> Failure:
     if isinstance(error, ConflictError):
         return Failure.CONFLICT
     return error.failure if isinstance(error, WorldError) else Failure.UNKNOWN
-
-
-_TOO_LATE: Final = RouterError("not asked: the others took all the time", failure=Failure.TRANSIENT)
-
-
-def _late(call: _Call) -> RouterError:
-    failure = Failure.UNKNOWN if call.verb == "apply" else Failure.TRANSIENT
-    return RouterError("no answer in time", failure=failure)
 
 
 def _common(able: Sequence[Capabilities]) -> Capabilities:
@@ -438,12 +316,3 @@ def _closing(marker: Marker, there: Served | None) -> Marker:
     if marker.closed and stands is not None and stands.forbids(marker):
         return attrs.evolve(stands, closed=True)
     return marker
-
-
-def _answer(call: _Call, found: object) -> _Outcome:
-    if isinstance(found, Served):
-        return found
-    return RouterError(
-        f"{call.verb} answered {type(found).__name__}, and no Served",
-        failure=Failure.UNKNOWN if call.verb == "apply" else Failure.PERMANENT,
-    )
