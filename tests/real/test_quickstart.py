@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.support.envoy_process import PATIENCE, wait_until
+from tests.support.envoy_process import wait_until
+from tests.support.running import PATIENCE
 
 import progressive
 

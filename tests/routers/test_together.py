@@ -389,6 +389,10 @@ def test_to_lower_the_one_raises_no_other(call: Call) -> None:
 
     assert [each.traffic for each in routers] == [at(10), at(5), ALL_STABLE]
     assert (served.traffic, served.converged) == (at(10), False)
+    routers[0].traffic, routers[0].deaf = at(50), ConflictError("somebody else wrote")
+    with pytest.raises(ConflictError):  # what stays as it is was not written
+        write(call, Together(*routers), at(10), attrs.evolve(MARKER, serial=3))
+    routers[0].deaf = None
     closing = attrs.evolve(MARKER, serial=3, closed=True)
     assert write(call, Together(*routers), ALL_STABLE, closing).shows(ALL_STABLE)
 

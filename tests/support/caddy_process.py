@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import httpx
-from tests.support.envoy_process import PATIENCE, Backend, free_port, wait_until
+from tests.support.envoy_process import Backend, free_port, wait_until
+from tests.support.running import Running, answered
 
 POLICY = "weighted_round_robin"
 
@@ -25,64 +23,38 @@ def binary() -> str | None:
     return str(beside) if beside.exists() else shutil.which("caddy")
 
 
-class CaddyProcess:
+class CaddyProcess(Running):
     """Caddy with a handler ``app`` that gives v1 everything and v2 nothing."""
 
     def __init__(self, backends: tuple[Backend, ...], folder: Path) -> None:
         self.dials = [f"127.0.0.1:{backend.port}" for backend in backends]
         self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
         self._admin, self.port = free_port(), free_port()
 
     @property
     def admin(self) -> str:
         return f"http://127.0.0.1:{self._admin}"
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
-
     def start(self) -> None:
         """Start it with its file and wait until it answers; what was written before is gone."""
         found = binary()
         assert found is not None
-        config, log = self._folder / "caddy.json", self._folder / "caddy.log"
+        config, folder = self._folder / "caddy.json", str(self._folder)
         config.write_text(json.dumps(self._config()))
-        home = {name: str(self._folder) for name in ("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME")}
-        with log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [found, "run", "--config", str(config)],
-                stdout=output,
-                stderr=output,
-                env={**os.environ, **home},
-            )
-        wait_until("caddy answers", lambda: self._ready(log))
+        self.launch(
+            [found, "run", "--config", str(config)],
+            self._folder / "caddy.log",
+            HOME=folder,
+            XDG_DATA_HOME=folder,
+            XDG_CONFIG_HOME=folder,
+        )
+        wait_until("caddy answers", self._ready)
 
-    def _ready(self, log: Path) -> bool:
-        assert self._process is not None
-        if self._process.poll() is not None:
-            raise AssertionError(f"caddy ended: {log.read_text()}")
+    def _ready(self) -> bool:
+        self.require_alive()
         with contextlib.suppress(httpx.TransportError):
             return httpx.get(f"{self.admin}/config/", trust_env=False).status_code == 200
         return False
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def restart(self) -> None:
-        self.stop()
-        self.start()
 
     def handler(self) -> dict[str, Any]:
         found: dict[str, Any] = httpx.get(f"{self.admin}/id/app", trust_env=False).json()
@@ -94,16 +66,8 @@ class CaddyProcess:
         assert answer.status_code == 200, answer.text
 
     def get(self, count: int) -> Counter[str]:
-        """Send requests, one after the other; how many were answered by whom (or with which status,
-        if not 200).
-        """
-        url = f"http://127.0.0.1:{self.port}"
-        with httpx.Client(base_url=url, trust_env=False, timeout=PATIENCE) as client:
-            answers = (client.get("/") for _ in range(count))
-            return Counter(
-                answer.text if answer.status_code == 200 else str(answer.status_code)
-                for answer in answers
-            )
+        """Send requests; see `answered`."""
+        return answered(f"http://127.0.0.1:{self.port}", count)
 
     def _config(self) -> dict[str, Any]:
         weights = [1, *(0 for _ in self.dials[1:])]

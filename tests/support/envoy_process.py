@@ -8,7 +8,6 @@ import importlib.util
 import json
 import random
 import socket
-import subprocess
 import threading
 import time
 from collections import Counter
@@ -18,9 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
-
-PATIENCE = 60.0
-"""Seconds until a test gives up waiting. Nothing waits that long unless it is broken."""
+from tests.support.running import PATIENCE, Running, answered
 
 
 def wait_until(what: str, condition: Callable[[], bool]) -> None:
@@ -107,29 +104,16 @@ class Backend:
                     connection.shutdown(socket.SHUT_RDWR)
 
 
-class EnvoyProcess:
+class EnvoyProcess(Running):
     """Envoy with a weighted route (``app``: v1 100, v2 0), one for three (``three``), one with a
     later layer (``frozen``), two with one prefix of which one lacks v2 (``pair``), and fixed ones.
     """
 
     def __init__(self, backends: tuple[Backend, Backend], folder: Path) -> None:
         self._backends, self._folder = backends, folder
-        self._process: subprocess.Popen[bytes] | None = None
         self.admin_layer = True
         self.admin = ""
         self.url = ""
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Start it and wait until it serves; the second time on the same admin port."""
@@ -148,10 +132,7 @@ class EnvoyProcess:
             "--admin-address-path",
             str(address),
         ]
-        with (self._folder / "envoy.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [binary, "-c", config, *options], stdout=log, stderr=log
-            )
+        self.launch([binary, "-c", config, *options], self._folder / "envoy.log")
         wait_until("envoy is ready", lambda: self._ready(address))
         listeners = httpx.get(
             f"{self.admin}/listeners", params={"format": "json"}, trust_env=False
@@ -159,9 +140,7 @@ class EnvoyProcess:
         self.url = f"http://127.0.0.1:{listeners['listener_statuses'][0]['local_address']['socket_address']['port_value']}"
 
     def _ready(self, address: Path) -> bool:
-        assert self._process is not None
-        if self._process.poll() is not None:
-            raise AssertionError(f"envoy ended: {(self._folder / 'envoy.log').read_text()}")
+        self.require_alive()
         if not address.exists() or not (found := address.read_text()):
             return False
         self.admin = f"http://{found}"
@@ -169,12 +148,6 @@ class EnvoyProcess:
             return httpx.get(f"{self.admin}/ready", trust_env=False).status_code == 200
         except httpx.TransportError:
             return False
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
 
     def post(self, prefix: str = "app", **values: str) -> None:
         """Edit the runtime by hand; names are below ``app.``."""
@@ -185,16 +158,9 @@ class EnvoyProcess:
         )
 
     def get(self, count: int, path: str = "/", **headers: str) -> Counter[str]:
-        """Send requests, one after the other; how many were answered by whom (or with which status,
-        if not 200).
-        """
+        """Send requests; see `answered`."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        with httpx.Client(base_url=self.url, trust_env=False, timeout=PATIENCE) as client:
-            answers = (client.get(path, headers=sent) for _ in range(count))
-            return Counter(
-                answer.text if answer.status_code == 200 else str(answer.status_code)
-                for answer in answers
-            )
+        return answered(self.url, count, path, sent)
 
     def _config(self, admin_port: int) -> dict[str, Any]:
         router = {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}

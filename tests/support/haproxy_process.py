@@ -21,10 +21,9 @@ from types import TracebackType
 from typing import Self
 
 from tests.support.envoy_process import Backend, free_port, wait_until
+from tests.support.running import PATIENCE, Running, answered
 
 from progressive.testing.contract.proxy import socket_folder
-
-PATIENCE = 60.0
 
 
 def binary() -> str | None:
@@ -36,7 +35,7 @@ def binary() -> str | None:
     return shutil.which("haproxy")
 
 
-class HAProxyProcess:
+class HAProxyProcess(Running):
     """HAProxy with a split by map (port ``by_map``) and one by weights (``by_weights``), both for
     ``app``: v1 and v2.
 
@@ -51,11 +50,6 @@ class HAProxyProcess:
         self.by_map, self.by_weights, self.admin = free_port(), free_port(), free_port()
         self.balance, self.also = "roundrobin", ""
         self._backends = backends
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
 
     def __exit__(
         self,
@@ -63,7 +57,7 @@ class HAProxyProcess:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.stop()
+        super().__exit__(kind, error, trace)
         self._folder.cleanup()
 
     def start(self) -> None:
@@ -72,30 +66,16 @@ class HAProxyProcess:
         assert found is not None
         (self.folder / "split.map").write_text("cart v1:0:v2:4:2:0\napp v1:0:v2\n")
         (self.folder / "haproxy.cfg").write_text(self._config())
-        log = self.folder / "haproxy.log"
-        with log.open("ab") as output:
-            command = [found, "-db", "-f", str(self.folder / "haproxy.cfg")]
-            self._process = subprocess.Popen(command, stdout=output, stderr=output)
-        wait_until("haproxy answers", lambda: self._ready(log))
+        self.launch(
+            [found, "-db", "-f", str(self.folder / "haproxy.cfg")], self.folder / "haproxy.log"
+        )
+        wait_until("haproxy answers", self._ready)
 
-    def _ready(self, log: Path) -> bool:
-        assert self._process is not None
-        if self._process.poll() is not None:
-            raise AssertionError(f"haproxy ended: {log.read_text()}")
+    def _ready(self) -> bool:
+        self.require_alive()
         with contextlib.suppress(OSError):
             return "Uptime" in self.command("show info")
         return False
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def restart(self) -> None:
-        """Die and come back, on the same ports."""
-        self.stop()
-        self.start()
 
     def command(self, line: str) -> str:
         """What somebody types at the runtime socket."""
@@ -126,20 +106,9 @@ class HAProxyProcess:
         return done.stdout
 
     def get(self, count: int, port: int, **headers: str) -> Counter[str]:
-        """Send requests, one after the other; how many were answered by whom, or with which status
-        if not 200.
-        """
-        found: Counter[str] = Counter()
+        """Send requests; see `answered`."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        with contextlib.closing(
-            http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
-        ) as user:
-            for _ in range(count):
-                user.request("GET", "/", headers=sent)
-                answer = user.getresponse()
-                body = answer.read().decode()
-                found[body if answer.status == 200 else str(answer.status)] += 1
-        return found
+        return answered(f"http://127.0.0.1:{port}", count, headers=sent)
 
     def _config(self) -> str:
         one, other = (backend.port for backend in self._backends)

@@ -171,18 +171,16 @@ class Together:
                 if n not in stays
             ]
             rest = iter(written)
-            return self._all_of(
-                [stays[n] if n in stays else next(rest) for n in range(len(versions))],
-                written=True,
-            )
+            outcomes = [stays[n] if n in stays else next(rest) for n in range(len(versions))]
+            return self._all_of(outcomes, writes=len(written))
         self._all_of(found)
         self._refuse_lost(traffic, marker, there)
-        outcomes: list[Outcome] = []
+        outcomes = []
         for n, version in enumerate(versions):
             outcomes += yield [self._write(n, release, traffic, marker, version)]
             if isinstance(outcomes[-1], Exception):
                 break
-        return self._all_of(outcomes, written=True)
+        return self._all_of(outcomes, writes=len(outcomes))
 
     def _goes_back(self, traffic: Traffic, there: Mapping[int, Served], marker: Marker) -> bool:
         """Does this write only take traffic away, as far as anybody can say?"""
@@ -228,8 +226,11 @@ class Together:
             )
         return versions
 
-    def _all_of(self, outcomes: Sequence[Outcome], *, written: bool = False) -> Served:
-        """Return what all of them serve. What some of them have raised is raised as one error."""
+    def _all_of(self, outcomes: Sequence[Outcome], *, writes: int = 0) -> Served:
+        """Return what all of them serve. What some of them have raised is raised as one error.
+
+        ``writes``: how many of the outcomes are of writes; only those can have failed then.
+        """
         failed = {n: each for n, each in enumerate(outcomes) if isinstance(each, Exception)}
         if not failed:
             return self._combined(
@@ -237,10 +238,9 @@ class Together:
             )
         said = "; ".join(f"{self._name(n)}: {each}" for n, each in failed.items())
         kinds = {_failure(each) for each in failed.values()}
-        if written and len(failed) < len(outcomes):
-            went_well = len(outcomes) - len(failed)
+        if (written := writes - len(failed)) > 0:
             raise RouterError(
-                f"{said}; {went_well} of {len(self._routers)} were written", failure=Failure.UNKNOWN
+                f"{said}; {written} of {len(self._routers)} were written", failure=Failure.UNKNOWN
             )
         if all(isinstance(each, ConflictError) for each in failed.values()):
             raise ConflictError(said)
