@@ -7,7 +7,7 @@ from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.support.parsed import local, words
 from tests.support.reported import BEGAN, STORIES
@@ -38,9 +38,15 @@ MULTIPLES = st.builds(
     value=st.floats(0, 1e300),
     limits=st.just((1.0,)),
 )
+def plain(value: float) -> Reading:
+    return Reading(quantity=Quantity(what="x", write=digits, multiple=False), value=value)
+
+
 SPAN = Span(start=BEGAN, end=BEGAN + minutes(10))
 
 
+@example([plain(5e-324)])
+@example([plain(-2e-308), plain(1.8e308)])
 @given(st.lists(READINGS, min_size=1, max_size=4) | st.lists(MULTIPLES, min_size=1, max_size=4))
 def test_every_value_and_limit_lies_in_the_lane(readings: list[Reading]) -> None:
     scale = scale_of(readings)

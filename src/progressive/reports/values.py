@@ -29,6 +29,9 @@ SMALLEST: Final = 1 / 16
 NEAREST: Final = 4.0
 """The smallest range of multiples: from a quarter to four times."""
 
+NOTHING: Final = 1e-300
+"""Numbers below it are drawn as 0: a scale of less can not be divided."""
+
 ROUND: Final = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 8.0, 10.0)
 """The first digits of where a scale may end."""
 
@@ -76,10 +79,10 @@ def scale_of(readings: Sequence[Reading]) -> Scale:
             high=_power(high, most=FURTHEST),
             multiple=True,
         )
-    high, low = max(high, 0.0), min(low, 0.0)
+    low, high = 0.0 - _rounded(max(0.0, -low)), _rounded(max(0.0, high))
     if high == low:
         return Scale(low=0.0, high=1.0, multiple=False)
-    return Scale(low=0.0 - _rounded(-low), high=_rounded(high), multiple=False)
+    return Scale(low=low, high=high, multiple=False)
 
 
 def _power(value: float, most: float) -> float:
@@ -89,8 +92,8 @@ def _power(value: float, most: float) -> float:
 
 
 def _rounded(value: float) -> float:
-    """Return a round number somewhat above a number of at least 0; 0 for 0."""
-    if value == 0:
+    """Return a round number somewhat above a number of at least 0; 0 for nothing."""
+    if value < NOTHING:
         return 0.0
     value = min(value * 1.05, 1e300)
     power = 10.0 ** math.floor(math.log10(value))
