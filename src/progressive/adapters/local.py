@@ -1,0 +1,371 @@
+"""The machine itself as a transport of adapters: files, programs, and HTTP beside them.
+
+::
+
+    def _read(self, release: Release) -> LocalFlow[Split]:
+        file = yield from done(ReadFile(self.include))
+        answer = yield from ask(Request("GET", "/split"))
+
+What is done here takes no deadline of its own (a disk of the network may hang), so it is done in a
+thread of its own and left behind when the deadline has passed: a write is UNKNOWN then.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Generator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
+from functools import partial
+from typing import Any, Final, Generic, TypeAlias, TypeVar, cast
+
+import attrs
+
+from progressive.errors import Failure, StrategyError, WorldError
+from progressive.model import fields
+
+from .flow import Client, Exchange, Fault, excerpt
+from .http import HttpClient, Request, Response
+from .waiting import Apart
+
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = [
+    "Asked",
+    "Ended",
+    "File",
+    "Job",
+    "LocalClient",
+    "LocalFlow",
+    "Pause",
+    "Program",
+    "ReadFile",
+    "WriteFile",
+    "arguments",
+    "ask",
+    "done",
+    "is_path",
+]
+
+T = TypeVar("T")
+
+LARGEST: Final = 8 * 1024 * 1024
+"""Bytes of a file that is read."""
+
+NAP: Final = 0.005
+"""Seconds between two tries to lock a folder."""
+
+PASSING: Final = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.EINTR}
+)
+"""Errors of the system that may be over at the next try. Others stay until somebody mends them."""
+
+
+class Job(ABC, Generic[T]):
+    """What is done on this machine, and gives a ``T``. A job of your own gives ``do``, ``label``
+    and, if it changes something, ``write = True``.
+    """
+
+    __slots__ = ()
+    write = False
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """It in a few words, for messages."""
+
+    @abstractmethod
+    def do(self, ends: float) -> T | Fault:
+        """Do it, until ``ends`` (seconds of `time.monotonic`) at the latest. What it raises as
+        `OSError` becomes a fault.
+        """
+
+
+Asked: TypeAlias = Request | Job[object]
+LocalFlow: TypeAlias = Generator[Asked, object, T]
+"""One call of an adapter on this machine: a `Flow`. It yields jobs by `done` and requests by
+`ask`.
+"""
+
+
+def done(job: Job[T]) -> LocalFlow[T]:
+    """Have a job done, in a flow."""
+    return cast("T", (yield cast("Job[object]", job)))
+
+
+def ask(request: Request) -> LocalFlow[Response]:
+    """Send a request, in a flow."""
+    return cast("Response", (yield request))
+
+
+@attrs.frozen
+class File:
+    """A file: its text, None if there is none, and its age in seconds."""
+
+    text: str | None
+    age: float = 0.0
+
+
+@attrs.frozen
+class ReadFile(Job[File]):
+    """Read a file. One that is not there is an answer."""
+
+    path: str
+
+    @property
+    def label(self) -> str:
+        return f"read {self.path}"
+
+    def do(self, ends: float) -> File | Fault:
+        text = _text(self.path)
+        age = 0.0 if text is None else max(time.time() - os.stat(self.path).st_mtime, 0.0)
+        return File(text, age)
+
+
+@attrs.frozen
+class WriteFile(Job[None]):
+    """Replace a file at once, if it still has the text ``was`` (None: if it is not there), as
+    `ReadFile` gave it. A conflict otherwise.
+
+    The new file is made beside it, or in the folder ``beside``, which is on the same file system;
+    it is on the disk before it takes the place of the old one, whose mode it has. Where the path is
+    a link, the file that it leads to is replaced. The folder is locked meanwhile (``flock``; not on
+    Windows), so that of two that write by this class, one has a conflict. Who edits it by hand asks
+    for no lock.
+    """
+
+    path: str
+    text: str
+    was: str | None
+    beside: str = ""
+    write = True
+
+    @property
+    def label(self) -> str:
+        return f"write {self.path}"
+
+    def do(self, ends: float) -> Fault | None:
+        path = os.path.realpath(self.path)
+        folder = os.path.dirname(path)
+        with _locked(folder, ends) as free:
+            if not free:
+                return Fault(Failure.TRANSIENT, f"the folder {folder} is locked by another process")
+            if _text(path) != self.was:
+                return Fault(Failure.CONFLICT, "it was changed since it was read")
+            new = os.path.join(self.beside or folder, f".{os.path.basename(path)}.new")
+            mode = 0o644 if self.was is None else os.stat(path).st_mode & 0o7777
+            with open(new, "wb") as file:
+                os.chmod(new, mode)
+                file.write(_bytes(self.text))
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(new, path)
+            return _keep(folder)
+
+
+@attrs.frozen
+class Ended:
+    """A program that has ended: its exit code, and all that it said."""
+
+    code: int
+    output: str
+
+    @property
+    def words(self) -> str:
+        """What it said, on one short line."""
+        return excerpt(self.output)
+
+
+@attrs.frozen
+class Program(Job[Ended]):
+    """Run a program and wait for its end. It has no input, and no part in a Ctrl-C."""
+
+    arguments: tuple[str, ...]
+    write: bool = attrs.field(default=False, kw_only=True)
+
+    @property
+    def label(self) -> str:
+        return " ".join(self.arguments)
+
+    def do(self, ends: float) -> Ended | Fault:
+        try:
+            ended = subprocess.run(  # noqa: S603 - what the user said shall be run
+                self.arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=max(ends - time.monotonic(), 0.001),
+                start_new_session=True,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return _late(self)
+        except OSError as error:  # it was not begun
+            return Fault(Failure.PERMANENT, f"can't be run: {error.strerror or error}")
+        return Ended(ended.returncode, ended.stdout.decode("utf-8", "replace"))
+
+
+@attrs.frozen
+class Pause(Job[None]):
+    """Wait for some seconds."""
+
+    seconds: float
+
+    @property
+    def label(self) -> str:
+        return f"wait {self.seconds:g} s"
+
+    def do(self, ends: float) -> None:
+        time.sleep(self.seconds)
+
+
+@attrs.frozen(eq=False)
+class LocalClient(Client[Asked, object]):
+    """Runs the flows of one adapter on this machine. ``address``: what messages call the place;
+    ``http``: where its requests go.
+    """
+
+    place: str
+    error: type[WorldError]
+    system: str
+    http: HttpClient | None = attrs.field(default=None, kw_only=True)
+    longest: timedelta = attrs.field(default=timedelta(seconds=10), kw_only=True)
+
+    @property
+    def address(self) -> str:
+        return self.place
+
+    @property
+    def deadline(self) -> timedelta:
+        return self.longest
+
+    def exchange(self, question: Asked, ends: float) -> object | Fault:
+        if isinstance(question, Request):
+            assert self.http is not None  # an adapter that asks has where to
+            return self.http.exchange(question, ends)
+        try:
+            return Apart(partial(_outcome, question, ends)).wait(ends)
+        except TimeoutError:
+            return _late(question)
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[Exchange[Asked, object]]:
+        if self.http is None:
+            yield self._adone
+            return
+        async with self.http.connect() as wire:
+
+            async def exchange(question: Asked, ends: float) -> object | Fault:
+                if isinstance(question, Request):
+                    return await wire(question, ends)
+                return await self._adone(question, ends)
+
+            yield exchange
+
+    async def _adone(self, question: Asked, ends: float) -> object | Fault:
+        assert not isinstance(question, Request)
+        try:
+            return await Apart(partial(_outcome, question, ends)).await_(ends)
+        except TimeoutError:
+            return _late(question)
+
+    def close(self) -> None:
+        if self.http is not None:
+            self.http.close()
+
+    def veil(self, text: str) -> str:
+        return text if self.http is None else self.http.veil(text)
+
+
+def is_path(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """A validator: an absolute path of a file, as text. Where a program stands changes nothing."""
+    if not isinstance(value, str) or not os.path.isabs(value) or not value.isprintable():
+        raise StrategyError(
+            f"{fields.where(instance, attribute)}: {fields.brief(value)} is no absolute path of a "
+            "file, such as '/etc/nginx/split/shop.conf'"
+        )
+
+
+def _outcome(job: Job[T], ends: float) -> T | Fault:
+    try:
+        return job.do(ends)
+    except OSError as error:
+        why = f"{type(error).__name__}: {error.strerror or error}"
+        hint = "; the two folders must be on one file system" if error.errno == errno.EXDEV else ""
+        passing = error.errno in PASSING
+        return Fault(Failure.TRANSIENT if passing else Failure.PERMANENT, f"{why}{hint}")
+
+
+def _late(job: Job[T]) -> Fault:
+    return Fault(
+        Failure.UNKNOWN if job.write else Failure.TRANSIENT,
+        "it was not over when the deadline passed",
+    )
+
+
+def _text(path: str) -> str | None:
+    try:
+        with open(path, "rb") as file:
+            data = file.read(LARGEST + 1)
+    except FileNotFoundError:
+        return None
+    if len(data) > LARGEST:
+        raise OSError(errno.EFBIG, f"it has more than {LARGEST} bytes")
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+@contextmanager
+def _locked(folder: str, ends: float) -> Iterator[bool]:
+    """Whether the folder could be locked in time."""
+    if sys.platform == "win32":
+        yield True
+        return
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        yield _try_lock(fd, ends)
+    finally:
+        os.close(fd)
+
+
+def _try_lock(fd: int, ends: float) -> bool:
+    if sys.platform == "win32":
+        return True
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() + NAP >= ends:
+                return False
+            time.sleep(NAP)
+        else:
+            return True
+
+
+def _keep(folder: str) -> Fault | None:
+    """Have the name on the disk too. Where that fails, nobody knows whether it lasts."""
+    if sys.platform == "win32":
+        return None
+    try:
+        fd = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        return Fault(Failure.UNKNOWN, f"{type(error).__name__}: {error.strerror or error}")
+    return None
+
+
+def arguments(value: Sequence[str] | str) -> tuple[str, ...]:
+    """A converter: a program and its first arguments; a name alone is enough."""
+    return (value,) if isinstance(value, str) else tuple(value)
