@@ -38,6 +38,8 @@ MULTIPLES = st.builds(
     value=st.floats(0, 1e300),
     limits=st.just((1.0,)),
 )
+
+
 def plain(value: float) -> Reading:
     return Reading(quantity=Quantity(what="x", write=digits, multiple=False), value=value)
 

@@ -45,6 +45,7 @@ class Backend:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.answered = 0
         self._connections: list[socket.socket] = []
         owner = self
 
@@ -57,6 +58,7 @@ class Backend:
                 super().setup()
 
             def do_GET(self) -> None:
+                owner.answered += 1
                 time.sleep(float(self.headers.get("x-seconds", "0")))
                 body = owner.name.encode()
                 fails = self.headers.get("x-fails-on") == owner.name

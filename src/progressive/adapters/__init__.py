@@ -5,6 +5,7 @@
     flow          calls as generators of requests, run in sync and async; when a write is UNKNOWN
     http          a transport: requests over HTTP
     lines         a transport: one line a connection, over a unix socket or TCP
+    local         a transport: files and programs of this machine, and HTTP beside them
     decoding      JSON from a system, strictly
     kubernetes    one object of a cluster, read and patched by compare-and-set
     router        the base of a router: the four verbs, and what a write refuses

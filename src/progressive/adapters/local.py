@@ -51,6 +51,7 @@ __all__ = [
     "ask",
     "done",
     "is_path",
+    "is_program",
 ]
 
 T = TypeVar("T")
@@ -248,7 +249,7 @@ class LocalClient(Client[Asked, object]):
     def exchange(self, question: Asked, ends: float) -> object | Fault:
         if isinstance(question, Request):
             assert self.http is not None  # an adapter that asks has where to
-            return self.http.exchange(question, ends)
+            return _from(self.http, self.http.exchange(question, ends))
         try:
             return Apart(partial(_outcome, question, ends)).wait(ends)
         except TimeoutError:
@@ -256,14 +257,15 @@ class LocalClient(Client[Asked, object]):
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[Exchange[Asked, object]]:
-        if self.http is None:
+        http = self.http
+        if http is None:
             yield self._adone
             return
-        async with self.http.connect() as wire:
+        async with http.connect() as wire:
 
             async def exchange(question: Asked, ends: float) -> object | Fault:
                 if isinstance(question, Request):
-                    return await wire(question, ends)
+                    return _from(http, await wire(question, ends))
                 return await self._adone(question, ends)
 
             yield exchange
@@ -292,6 +294,16 @@ def is_path(instance: object, attribute: attrs.Attribute[Any], value: object) ->
         )
 
 
+def is_program(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """A validator: a program and its first arguments."""
+    fields.is_strings(instance, attribute, value)
+    if not value:
+        raise StrategyError(
+            f"{fields.where(instance, attribute)}: no program; give its name, and its first "
+            "arguments, such as ('sudo', 'nginx')"
+        )
+
+
 def _outcome(job: Job[T], ends: float) -> T | Fault:
     try:
         return job.do(ends)
@@ -300,6 +312,13 @@ def _outcome(job: Job[T], ends: float) -> T | Fault:
         hint = "; the two folders must be on one file system" if error.errno == errno.EXDEV else ""
         passing = error.errno in PASSING
         return Fault(Failure.TRANSIENT if passing else Failure.PERMANENT, f"{why}{hint}")
+
+
+def _from(http: HttpClient, outcome: Response | Fault) -> Response | Fault:
+    """An outcome that says where it comes from: it is another place than the client's."""
+    if isinstance(outcome, Fault):
+        return attrs.evolve(outcome, why=f"{http.address}: {outcome.why}")
+    return outcome
 
 
 def _late(job: Job[T]) -> Fault:

@@ -68,7 +68,7 @@ class Request:
     @property
     def label(self) -> str:
         """Method and path, for messages; the query may be long, or a secret."""
-        return f"{self.method} {self.path}"
+        return f"{self.method} {self.path}".strip()
 
     @property
     def target(self) -> str:

@@ -14,7 +14,7 @@ both::
       }
       server {
         listen 127.0.0.1:8081;
-        location = /split { default_type text/plain; return 200 $shop_split; }
+        location = /shop_split { default_type text/plain; return 200 $shop_split; }
       }
     }
 

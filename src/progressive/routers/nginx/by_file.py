@@ -46,10 +46,8 @@ POLLS: Final = 40
 NAP: Final = 0.05
 """Looks after a reload, and the seconds between them: two in all. Usual are a tenth to a half."""
 
-_BACKEND: Final = re.compile(r"[A-Za-z0-9._-]+(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\]:[0-9]{1,5}")
-_ADDRESS: Final = re.compile(
-    r"(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
-)
+_BACKEND: Final = re.compile(r"[A-Za-z0-9._-]+(?::[0-9]{1,5})?")
+_ADDRESS: Final = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?::[0-9]{1,5})?")
 _HEADER: Final = re.compile(r"[a-z0-9-]+")
 _UPSTREAM: Final = re.compile(r"^\s*upstream\s+[\"']?([^\s\"'{]+)[\"']?\s*\{", re.MULTILINE)
 
@@ -79,7 +77,7 @@ class _Found:
     say, and ``why`` has the reason.
     """
 
-    text: str
+    text: str | None
     split: Split | None
     loaded: str | None
     workers: Workers
@@ -94,7 +92,8 @@ class _Found:
 @attrs.frozen(kw_only=True)
 class Nginx(Router[Asked, object, _Found]):
     """One split of the nginx of this machine: the file (``include``) that this router writes, the
-    ``variable`` that it gives, and the address (``status``) that answers with ``$variable_split``.
+    ``variable`` that it gives, and the server (``status``) that answers ``GET /shop_split`` with
+    ``$shop_split``.
 
     A version's ``backend`` is the name of an upstream, or an address (``10.0.0.1:8080``). Weights
     are multiples of 0.01 %. Every request is decided by itself; with another ``key``, a variable
@@ -113,7 +112,7 @@ class Nginx(Router[Asked, object, _Found]):
 
     Two writers of this class lock each other out, and what changed since the read is refused. A way
     back whose reload fails leaves its file: the next reload by anybody serves it. (Tried with nginx
-    1.22 and 1.31.)
+    1.31.)
     """
 
     include: str = attrs.field(validator=local.is_path)
@@ -122,7 +121,7 @@ class Nginx(Router[Asked, object, _Found]):
     key: str = attrs.field(default=EACH_REQUEST, validator=_is_key)
     mirror: bool = attrs.field(default=False, validator=fields.is_a(bool, "True or False"))
     nginx: tuple[str, ...] = attrs.field(
-        default=("nginx",), converter=local.arguments, validator=fields.is_strings
+        default=("nginx",), converter=local.arguments, validator=local.is_program
     )
     pid_file: str | None = attrs.field(default="/run/nginx.pid")
     drain: timedelta = attrs.field(
@@ -157,6 +156,7 @@ class Nginx(Router[Asked, object, _Found]):
                 RouterError,
                 "nginx",
                 http=HttpClient(self.status, RouterError, "nginx"),
+                longest=self.status.deadline,
             ),
             takes_self=True,
         ),
@@ -182,11 +182,13 @@ class Nginx(Router[Asked, object, _Found]):
         program = (
             "import os, re, shutil; "
             f"at = os.path.realpath({json.dumps(self.include)}); "
-            "was = re.search(r'default \"(\\d+:\\d+):[01](:\\w+)? ', open(at).read()); "
+            "there = os.path.exists(at); "
+            'old = open(at, errors="replace").read() if there else ""; '
+            "was = re.search(r'default \"(\\d+:\\d+):[01](:\\w+)? ', old); "
             'mark = was[1] + ":1" + (was[2] or "") if was else "0:0:1"; '
             'new = open(at + ".undo", "w"); '
             f'new.write({json.dumps(text)}.replace("@", mark)); new.close(); '
-            'shutil.copymode(at, at + ".undo"); os.replace(at + ".undo", at)'
+            'there and shutil.copymode(at, at + ".undo"); os.replace(at + ".undo", at)'
         )
         nginx = shlex.join(self.nginx)
         return f"python3 -c {shlex.quote(program)} && {nginx} -t && {nginx} -s reload"
@@ -228,12 +230,7 @@ class Nginx(Router[Asked, object, _Found]):
 
     def _found(self, *, asked: bool) -> LocalFlow[_Found]:
         file = yield from done(ReadFile(self.include))
-        if file.text is None:
-            raise _refused(
-                f"{self.include} is not there; write what Nginx(...).initial(release) gives, and "
-                "include it in nginx.conf"
-            )
-        split = self._layout.parsed(file.text)
+        split = None if file.text is None else self._layout.parsed(file.text)
         loaded: str | None = None
         workers, why = Workers(), ""
         try:
@@ -259,16 +256,17 @@ class Nginx(Router[Asked, object, _Found]):
 
     def _told(self) -> LocalFlow[str]:
         """What a new connection is told; a kept one may belong to an old worker."""
-        answer = yield from ask(Request("GET", "", headers={"Connection": "close"}))
+        name = f"{self.variable}_split"
+        answer = yield from ask(Request("GET", f"/{name}", headers={"Connection": "close"}))
         if not is_word(answer.text.strip()):
             raise _refused(
-                f"{self.status.origin} answered {answer.text[:80]!r}, and not what "
-                f"${self.variable}_split says; let it `return 200 ${self.variable}_split`"
+                f"{self.status.origin}/{name} answered {answer.text[:80]!r}, and not what ${name} "
+                f"says; let it `return 200 ${name}`"
             )
         return answer.text.strip()
 
     def _served(self, release: Release, found: _Found) -> Served:
-        version = hashlib.sha256(found.text.encode("utf-8", "replace")).hexdigest()[:16]
+        version = hashlib.sha256((found.text or "").encode("utf-8", "replace")).hexdigest()[:16]
         if found.split is None:
             everything = Traffic(candidate=percent(100))
             return Served(traffic=everything, version=version, marker=None, converged=False)
@@ -290,13 +288,18 @@ class Nginx(Router[Asked, object, _Found]):
         )
 
     def _refuse_found(self, release: Release, found: _Found) -> None:
+        if found.split is None:
+            raise _refused(self._problem(found.text))
         if found.loaded is None:
             raise RouterError(found.why, failure=Failure.TRANSIENT)
-        if found.split is None:
-            raise _refused(
-                f"{self.include} is not as it was written: edited by hand? Put back what "
-                "Nginx(...).initial(release) gives"
-            )
+
+    def _problem(self, text: str | None) -> str:
+        """What is wrong with the file, and what to do."""
+        if text is None:
+            wrong, mend = "is not there", "include it in nginx.conf, with"
+        else:
+            wrong, mend = "is not as it was written: edited by hand?", "Put back"
+        return f"{self.include} {wrong}; {mend} what Nginx(...).initial(release) gives"
 
     def _write(
         self, release: Release, traffic: Traffic, marker: Marker, before: _Found
@@ -308,35 +311,53 @@ class Nginx(Router[Asked, object, _Found]):
         yield from self._refuse_configuration(release, traffic, before, back=back)
         if text != before.text:
             yield from done(WriteFile(self.include, text, before.text))
-        for arguments in (("-t",), ("-s", "reload")):
-            failed = yield from self._failed(*arguments)
-            if not failed:
-                continue
-            if back or text == before.text:
-                raise RouterError(
-                    f"{failed}; {self.include} has {traffic} and nginx has not loaded it: mend "
-                    "what it says, and reload",
-                    failure=Failure.UNKNOWN,
-                )
+        failed = yield from self._tested()
+        if not failed:
+            failed = yield from self._reloaded()
+        if failed and (back or before.text in (None, text)):
+            raise RouterError(
+                f"{failed}; {self.include} has {traffic} and nginx has not loaded it: mend what it "
+                "says, and reload",
+                failure=Failure.UNKNOWN,
+            )
+        if failed:
+            assert before.text is not None  # nothing is raised without a file
             yield from done(WriteFile(self.include, before.text, text))
             raise _refused(f"{failed}; {self.include} is as it was")
         with after_write():
             for _ in range(POLLS):
-                found = yield from self._found(asked=False)
+                found = yield from self._found(asked=True)
                 gone = found.workers.all.isdisjoint(before.workers.all)
                 if found.text != text or (found.is_loaded and gone):
                     break
                 yield from done(Pause(NAP))
         return found
 
-    def _failed(self, *arguments: str) -> LocalFlow[str]:
-        """Run nginx; what it said if it failed, else nothing."""
-        write = arguments[0] == "-s"
+    def _tested(self) -> LocalFlow[str]:
+        """Why nginx would not load what there is now; empty if it would."""
         try:
-            ended = yield from done(Program((*self.nginx, *arguments), write=write))
+            ended = yield from done(Program((*self.nginx, "-t")))
         except RouterError as error:
             return str(error)
-        return "" if ended.code == 0 else f"{shlex.join((*self.nginx, *arguments))}: {_said(ended)}"
+        return self._refusal(ended, "-t")
+
+    def _reloaded(self) -> LocalFlow[str]:
+        """Have nginx load it; why it was not told to, empty if it was.
+
+        Raises UNKNOWN where the program did not come to its end.
+        """
+        ended = yield from done(Program((*self.nginx, "-s", "reload"), write=True))
+        refusal = self._refusal(ended, "-s", "reload")
+        if ended.code < 0:
+            raise RouterError(
+                f"{refusal} killed by signal {-ended.code}: nginx was told, or not; read again",
+                failure=Failure.UNKNOWN,
+            )
+        return refusal
+
+    def _refusal(self, ended: Ended, *arguments: str) -> str:
+        line = shlex.join((*self.nginx, *arguments))
+        return "" if ended.code == 0 else f"`{line}` failed: {_said(ended)}"
 
     def _refuse_configuration(
         self, release: Release, traffic: Traffic, before: _Found, *, back: bool
@@ -353,8 +374,8 @@ class Nginx(Router[Asked, object, _Found]):
         if ended.code:
             if back:
                 return
-            raise _refused(f"{shlex.join((*self.nginx, '-T'))}: {_said(ended)}; mend it first")
-        config = ended.output.replace(before.text, "")
+            raise _refused(f"{self._refusal(ended, '-T')}; mend it first")
+        config = ended.output.replace(before.text, "") if before.text else ended.output
         known = _UPSTREAM.findall(config)
         known += [
             version.backend
@@ -368,7 +389,7 @@ class Nginx(Router[Asked, object, _Found]):
                     f"nginx has no upstream {home}, so there is nothing to go back to; add it"
                 )
             return
-        if before.text not in ended.output:
+        if config == ended.output:
             raise _refused(f"nginx does not include {self.include}; include it in http {{ }}")
         for name in (self.variable, *([f"{self.variable}_mirror"] if self.mirror else [])):
             if re.search(rf"\$(?:{name}\b|\{{{name}\}})", config) is None:
