@@ -74,7 +74,7 @@ def pytest(session: nox.Session, *arguments: str, **environment: str) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Everything that takes seconds, the real Envoy, HAProxy and Caddy included: some minutes on
+    """Everything that takes seconds, the real Envoy, HAProxy, Caddy and nginx included: some minutes on
     two cores.
     """
     install_the_wheel(session, *group("tests"))
@@ -131,12 +131,12 @@ def slow(session: nox.Session) -> None:
 @nox.session
 def real(session: nox.Session) -> None:
     """Istio and Deployments on a real API server, three versions each of Prometheus and
-    VictoriaMetrics. Debian and root: what is missing is installed, or built, once.
+    VictoriaMetrics, Traefik. Debian and root: what is missing is installed, or built, once.
 
     ``PROGRESSIVE_KUBE_APISERVER`` names an API server that is there already; ``PROGRESSIVE_CRDS`` a
     folder with Istio's definitions.
     """
-    install_the_wheel(session, *group("tests"))
+    install_the_wheel(session, *group("real"))
     server = os.environ.get("PROGRESSIVE_KUBE_APISERVER")
     if not server:
         printed = session.run("bash", "tests/real/install.sh", external=True, silent=True)

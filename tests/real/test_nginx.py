@@ -26,13 +26,13 @@ from progressive import (
     run,
     start,
 )
+from progressive.adapters.split import Split
 from progressive.errors import ConflictError, Failure, RouterError
 from progressive.model.release import Release, Version
 from progressive.model.router_state import Marker, Served
 from progressive.model.traffic import ALL_STABLE, Match, Traffic
 from progressive.model.units import MILLION, Percent, percent, seconds
 from progressive.routers.nginx import Http, Nginx
-from progressive.routers.nginx.split import Split
 from progressive.testing import (
     BreakableProxy,
     MemoryStore,
@@ -90,9 +90,10 @@ def typed(line: str) -> None:
 def edited(nginx: NginxProcess, three: Release, traffic: Traffic) -> None:
     router = nginx.router()
     found = router.read(three)
-    nginx.write(router._layout.text(Split.of(three, traffic, found.marker)))
+    nginx.write(router._text(Split.of(three, traffic, found.marker)))
 
 
+@pytest.mark.slow
 def test_none_of_the_laws_is_left_out(nginx: NginxProcess, three: Release) -> None:
     """A file belongs to one service, so there is no neighbour in it. A write is a file and a
     reload: no system could ignore it and say that it was done.
@@ -106,7 +107,7 @@ def test_none_of_the_laws_is_left_out(nginx: NginxProcess, three: Release) -> No
             mirror=0,
             marker=nginx.router().read(three).marker,
         )
-        nginx.write(nginx.router()._layout.text(split))
+        nginx.write(nginx.router()._text(split))
 
     @contextmanager
     def by_hand() -> Iterator[None]:
@@ -356,7 +357,7 @@ def test_what_is_not_configured_is_named(
     elsewhere = tmp_path / "elsewhere.conf"
     with nginx.router(include=str(elsewhere)) as stray:
         assert not stray.read(three).converged
-        with pytest.raises(RouterError, match=r"is not there; include it in nginx\.conf"):
+        with pytest.raises(RouterError, match=r"is not there; have nginx load it"):
             give(stray, three, 100)
         elsewhere.write_text(stray.initial(attrs.evolve(three, stable=Version("3", backend="v3"))))
         with pytest.raises(RouterError, match="nginx does not include"):

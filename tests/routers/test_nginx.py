@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from tests.support.releases import THREE, TWO
 
 from progressive import Release, StrategyError, Traffic, Version, percent
+from progressive.adapters.split import Split, is_word, weights_of
 from progressive.errors import Failure, RouterError
 from progressive.model import Marker, Match
 from progressive.model.traffic import ALL_STABLE
 from progressive.model.units import Percent
 from progressive.routers.nginx import Nginx
-from progressive.routers.nginx.split import Layout, Split, is_word, weights_of
 
 HUNDREDTHS = st.integers(0, 10_000)
 MATCHES = st.lists(
@@ -31,7 +31,18 @@ MATCHES = st.lists(
     max_size=3,
     unique_by=lambda match: (match.source, match.name),
 )
-LAYOUTS = [Layout("shop", "$request_id", mirror=False), Layout("shop", "$cookie_user", mirror=True)]
+
+
+def nginx(**fields: Any) -> Nginx:
+    given = {
+        "include": "/etc/nginx/split/shop.conf",
+        "status": "http://127.0.0.1:8081",
+        "variable": "shop",
+    }
+    return Nginx(**{**given, **fields})
+
+
+LAYOUTS = [nginx(), nginx(key="$cookie_user", mirror=True)]
 
 
 @st.composite
@@ -55,11 +66,11 @@ MARKERS = st.none() | st.builds(
 
 
 @given(traffics(), MARKERS, st.sampled_from(LAYOUTS))
-def test_what_is_written_is_read(traffic: Traffic, marker: Marker | None, layout: Layout) -> None:
+def test_what_is_written_is_read(traffic: Traffic, marker: Marker | None, layout: Nginx) -> None:
     split = Split.of(THREE, traffic, marker)
-    text = layout.text(split)
+    text = layout._text(split)
 
-    assert layout.parsed(text) == split
+    assert layout._parsed(text) == split
     assert split.part(THREE).traffic == traffic
     assert is_word(split.word)
     assert weights_of(split.word) == dict(split.weights)
@@ -69,22 +80,22 @@ def test_what_is_written_is_read(traffic: Traffic, marker: Marker | None, layout
 
 @given(traffics(), st.sampled_from(LAYOUTS), st.data())
 def test_what_somebody_changed_is_seen(
-    traffic: Traffic, layout: Layout, data: st.DataObject
+    traffic: Traffic, layout: Nginx, data: st.DataObject
 ) -> None:
     split = Split.of(THREE, traffic, None)
-    text = layout.text(split)
+    text = layout._text(split)
     at = data.draw(st.integers(0, len(text) - 1))
     changed = text[:at] + data.draw(st.sampled_from(["", "0", "x", " ", "}"])) + text[at + 1 :]
 
-    assert layout.parsed(changed) in (None, split)
+    assert layout._parsed(changed) in (None, split)
     if changed != text:
-        assert layout.parsed(changed) is None or layout.text(split) == changed
+        assert layout._parsed(changed) is None or layout._text(split) == changed
 
 
 @given(MATCHES, st.text(max_size=12))
 def test_a_match_means_this_value_and_no_other(matches: list[Match], other: str) -> None:
     """As Python reads the pattern; the real nginx is asked in its own tests."""
-    text = LAYOUTS[0].text(Split.of(THREE, Traffic(matches=matches), None))
+    text = LAYOUTS[0]._text(Split.of(THREE, Traffic(matches=matches), None))
     patterns = [each.replace(r"\z", r"\Z").encode() for each in re.findall(r'\{ "~(.*?)" ', text)]
 
     assert len(patterns) == len(matches)
@@ -108,7 +119,7 @@ def test_the_file_of_a_split() -> None:
     )
     marker = Marker(generation=3, serial=7, owner="r1")
 
-    assert LAYOUTS[1].text(Split.of(THREE, traffic, marker)).splitlines()[2:-1] == [
+    assert LAYOUTS[1]._text(Split.of(THREE, traffic, marker)).splitlines()[2:-1] == [
         'map $cookie_user $shop_key { "" $request_id; default $cookie_user; }',
         'split_clients "shop $shop_key" $shop_0 {',
         "    1.50% v2;",
@@ -126,17 +137,8 @@ def test_the_file_of_a_split() -> None:
 
 
 def test_everything_can_be_copied() -> None:
-    lines = LAYOUTS[1].text(Split.of(TWO, Traffic(mirror=percent(100)), None)).splitlines()
+    lines = LAYOUTS[1]._text(Split.of(TWO, Traffic(mirror=percent(100)), None)).splitlines()
     assert "    * v2;" in lines
-
-
-def nginx(**fields: Any) -> Nginx:
-    given = {
-        "include": "/etc/nginx/split/shop.conf",
-        "status": "http://127.0.0.1:8081",
-        "variable": "shop",
-    }
-    return Nginx(**{**given, **fields})
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
@@ -191,7 +193,7 @@ def test_what_nginx_can_not_do_is_refused_before_anything_is_asked(
 
 def test_a_first_version_has_everything_from_the_beginning() -> None:
     first = Release(service="shop", stable=None, candidate=Version("1", backend="v1"))
-    split = LAYOUTS[0].parsed(nginx().initial(first))
+    split = LAYOUTS[0]._parsed(nginx().initial(first))
 
     assert split is not None
     assert split.weights == (("v1", 1_000_000),)

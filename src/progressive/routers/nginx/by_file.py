@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 import shlex
 from datetime import timedelta
@@ -12,39 +10,33 @@ from typing import Final
 import attrs
 
 from progressive.adapters import local, parts
-from progressive.adapters.flow import Client, after_write
+from progressive.adapters.flow import Client
 from progressive.adapters.http import Http, HttpClient, Request, to_http
 from progressive.adapters.local import (
     Asked,
     Ended,
     LocalClient,
     LocalFlow,
-    Pause,
     Program,
-    ReadFile,
-    WriteFile,
     ask,
     done,
 )
-from progressive.adapters.router import Router, goes_back
+from progressive.adapters.split import Split, is_word
+from progressive.adapters.split_file import FileSplit, Loaded, SplitFile, refused
 from progressive.errors import Failure, RouterError, StrategyError
 from progressive.model import fields
 from progressive.model.release import Release
-from progressive.model.router_state import Capabilities, Marker, Served
-from progressive.model.traffic import ALL_STABLE, Traffic
+from progressive.model.router_state import Capabilities
+from progressive.model.traffic import Traffic
 from progressive.model.units import percent, seconds
 
-from .split import EACH_REQUEST, Layout, Split, is_word, weights_of
-from .workers import LookAtWorkers, Workers
+from .split import EACH_REQUEST, text_of, words_of
+from .workers import LookAtWorkers
 
 __all__ = ["Http", "Nginx"]
 
 LOOKS: Final = 3
 """New connections in a row that must be told the new split, where the old workers can't be seen."""
-
-POLLS: Final = 40
-NAP: Final = 0.05
-"""Looks after a reload, and the seconds between them: two in all. Usual are a tenth to a half."""
 
 _BACKEND: Final = re.compile(r"[A-Za-z0-9._-]+(?::[0-9]{1,5})?")
 _ADDRESS: Final = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?::[0-9]{1,5})?")
@@ -69,28 +61,7 @@ def _is_key(instance: object, attribute: attrs.Attribute[str], value: object) ->
 
 
 @attrs.frozen(kw_only=True)
-class _Found:
-    """What stands in the file, what nginx says that it has loaded, and whether workers of an
-    earlier split still answer.
-
-    ``split`` is None where the file is not as this router writes it; ``loaded`` where nginx did not
-    say, and ``why`` has the reason.
-    """
-
-    text: str | None
-    split: Split | None
-    loaded: str | None
-    workers: Workers
-    draining: bool
-    why: str = ""
-
-    @property
-    def is_loaded(self) -> bool:
-        return self.split is not None and self.loaded == self.split.word
-
-
-@attrs.frozen(kw_only=True)
-class Nginx(Router[Asked, object, _Found]):
+class Nginx(SplitFile):
     """One split of the nginx of this machine: the file (``include``) that this router writes, the
     ``variable`` that it gives, and the server (``status``) that answers ``GET /shop_split`` with
     ``$shop_split``.
@@ -167,37 +138,8 @@ class Nginx(Router[Asked, object, _Found]):
         if value is not None:
             local.is_path(self, attribute, value)
 
-    def initial(self, release: Release) -> str:
-        """The text of the file before the first rollout: all traffic to stable, no marker."""
-        self._refuse_names(release, ALL_STABLE)
-        return self._layout.text(Split.of(release, _home(release), None))
-
-    def undo(self, release: Release) -> str:
-        """The line to type to give all traffic back to stable, where the file can be written. It
-        closes the marker too: a driver that still runs goes back.
-        """
-        self._refuse_names(release, ALL_STABLE)
-        split = Split.of(release, _home(release), Marker(generation=0, closed=True))
-        text = self._layout.text(split).replace('"0:0:1 ', '"@ ')
-        program = (
-            "import os, re, shutil; "
-            f"at = os.path.realpath({json.dumps(self.include)}); "
-            "there = os.path.exists(at); "
-            'old = open(at, errors="replace").read() if there else ""; '
-            "was = re.search(r'default \"(\\d+:\\d+):[01](:\\w+)? ', old); "
-            'mark = was[1] + ":1" + (was[2] or "") if was else "0:0:1"; '
-            'new = open(at + ".undo", "w"); '
-            f'new.write({json.dumps(text)}.replace("@", mark)); new.close(); '
-            'there and shutil.copymode(at, at + ".undo"); os.replace(at + ".undo", at)'
-        )
-        nginx = shlex.join(self.nginx)
-        return f"python3 -c {shlex.quote(program)} && {nginx} -t && {nginx} -s reload"
-
     @property
-    def _layout(self) -> Layout:
-        return Layout(self.variable, self.key, self.mirror)
-
-    def _where(self) -> str:
+    def _file(self) -> str:
         return self.include
 
     def _refuse(self, release: Release, traffic: Traffic) -> None:
@@ -207,131 +149,57 @@ class Nginx(Router[Asked, object, _Found]):
     def _refuse_names(self, release: Release, traffic: Traffic) -> None:
         for track, version in release.versions.items():
             if _BACKEND.fullmatch(version.backend) is None:
-                raise _refused(
+                raise refused(
                     f"{track.label(release)}: {version.backend!r} can be no upstream and no "
                     "address; name an upstream by letters, digits and ._-"
                 )
         for match in traffic.matches:
             if match.source == "header" and _HEADER.fullmatch(match.name) is None:
-                raise _refused(
+                raise refused(
                     f"header {match.name!r}: nginx can't tell it; use letters, digits and -"
                 )
             if not match.value:
-                raise _refused(f"{match.source} {match.name!r}: nginx can't tell empty from absent")
+                raise refused(f"{match.source} {match.name!r}: nginx can't tell empty from absent")
 
-    def _read(self, release: Release) -> LocalFlow[_Found]:
-        found = yield from self._found(asked=True)
-        return found
+    def _text(self, split: Split) -> str:
+        return text_of(split, self.variable, self.key, mirror=self.mirror)
 
-    def _before(self, release: Release, expect: str | None) -> LocalFlow[_Found]:
-        """A way back is written also where nginx does not say what it has loaded."""
-        found = yield from self._found(asked=False)
-        return found
+    def _words(self, text: str) -> tuple[str, str]:
+        return words_of(text)
 
-    def _found(self, *, asked: bool) -> LocalFlow[_Found]:
-        file = yield from done(ReadFile(self.include))
-        split = None if file.text is None else self._layout.parsed(file.text)
-        loaded: str | None = None
-        workers, why = Workers(), ""
-        try:
-            loaded = yield from self._told()
-            if self.pid_file is not None:
-                workers = yield from done(LookAtWorkers(self.pid_file))
-            elif split is not None and loaded == split.word:
-                for _ in range(LOOKS - 1):
-                    again = yield from self._told()
-                    loaded = again if again != loaded else loaded
-        except RouterError as error:
-            if asked:
-                raise
-            why = str(error)
-        return _Found(
-            text=file.text,
-            split=split,
-            loaded=loaded,
-            workers=workers,
-            draining=bool(workers.leaving) and file.age < self.drain.total_seconds(),
-            why=why,
-        )
+    def _ask_loaded(self) -> LocalFlow[Loaded]:
+        word = yield from self._told()
+        if self.pid_file is not None:
+            workers = yield from done(LookAtWorkers(self.pid_file))
+            return Loaded(word=word, processes=workers.all, linger=bool(workers.leaving))
+        for _ in range(LOOKS - 1):
+            again = yield from self._told()
+            word = word if again == word else ""
+        return Loaded(word=word)
+
+    def _lingers(self, found: FileSplit) -> bool:
+        return super()._lingers(found) and found.age < self.drain.total_seconds()
 
     def _told(self) -> LocalFlow[str]:
         """What a new connection is told; a kept one may belong to an old worker."""
         name = f"{self.variable}_split"
         answer = yield from ask(Request("GET", f"/{name}", headers={"Connection": "close"}))
         if not is_word(answer.text.strip()):
-            raise _refused(
+            raise refused(
                 f"{self.status.origin}/{name} answered {answer.text[:80]!r}, and not what ${name} "
                 f"says; let it `return 200 ${name}`"
             )
         return answer.text.strip()
 
-    def _served(self, release: Release, found: _Found) -> Served:
-        version = hashlib.sha256((found.text or "").encode("utf-8", "replace")).hexdigest()[:16]
-        if found.split is None:
-            everything = Traffic(candidate=percent(100))
-            return Served(traffic=everything, version=version, marker=None, converged=False)
-        here = found.split.part(release)
-        all_parts = [here]
-        if found.loaded is not None and not found.is_loaded:
-            weights = weights_of(found.loaded)
-            there = parts.Part.of(release, weights)
-            traffic = attrs.evolve(
-                there.traffic, matches=here.traffic.matches, mirror=here.traffic.mirror
-            )
-            all_parts.append(attrs.evolve(there, traffic=traffic))
-        away = found.split.leads_away and found.split.to != release.candidate.backend
-        return parts.served(
-            all_parts,
-            version=version,
-            marker=found.split.marker,
-            converged=found.is_loaded and not found.draining and not away,
-        )
+    def _then(self) -> str:
+        nginx = shlex.join(self.nginx)
+        return f" && {nginx} -t && {nginx} -s reload"
 
-    def _refuse_found(self, release: Release, found: _Found) -> None:
-        if found.split is None:
-            raise _refused(self._problem(found.text))
-        if found.loaded is None:
-            raise RouterError(found.why, failure=Failure.TRANSIENT)
-
-    def _problem(self, text: str | None) -> str:
-        """What is wrong with the file, and what to do."""
-        if text is None:
-            wrong, mend = "is not there", "include it in nginx.conf, with"
-        else:
-            wrong, mend = "is not as it was written: edited by hand?", "Put back"
-        return f"{self.include} {wrong}; {mend} what Nginx(...).initial(release) gives"
-
-    def _write(
-        self, release: Release, traffic: Traffic, marker: Marker, before: _Found
-    ) -> LocalFlow[_Found]:
-        back = goes_back(traffic, self._served(release, before), marker)
-        text = self._layout.text(Split.of(release, traffic, marker))
-        if text == before.text and before.is_loaded and not before.draining:
-            return before
-        yield from self._refuse_configuration(release, traffic, before, back=back)
-        if text != before.text:
-            yield from done(WriteFile(self.include, text, before.text))
+    def _load(self) -> LocalFlow[str]:
         failed = yield from self._tested()
         if not failed:
             failed = yield from self._reloaded()
-        if failed and (back or before.text in (None, text)):
-            raise RouterError(
-                f"{failed}; {self.include} has {traffic} and nginx has not loaded it: mend what it "
-                "says, and reload",
-                failure=Failure.UNKNOWN,
-            )
-        if failed:
-            assert before.text is not None  # nothing is raised without a file
-            yield from done(WriteFile(self.include, before.text, text))
-            raise _refused(f"{failed}; {self.include} is as it was")
-        with after_write():
-            for _ in range(POLLS):
-                found = yield from self._found(asked=True)
-                gone = found.workers.all.isdisjoint(before.workers.all)
-                if found.text != text or (found.is_loaded and gone):
-                    break
-                yield from done(Pause(NAP))
-        return found
+        return failed
 
     def _tested(self) -> LocalFlow[str]:
         """Why nginx would not load what there is now; empty if it would."""
@@ -360,7 +228,7 @@ class Nginx(Router[Asked, object, _Found]):
         return "" if ended.code == 0 else f"`{line}` failed: {_said(ended)}"
 
     def _refuse_configuration(
-        self, release: Release, traffic: Traffic, before: _Found, *, back: bool
+        self, release: Release, traffic: Traffic, before: FileSplit, *, back: bool
     ) -> LocalFlow[None]:
         """Raise for what the whole configuration lacks. A way back goes on without knowing it, but
         never to a stable that nginx can't reach.
@@ -374,7 +242,7 @@ class Nginx(Router[Asked, object, _Found]):
         if ended.code:
             if back:
                 return
-            raise _refused(f"{self._refusal(ended, '-T')}; mend it first")
+            raise refused(f"{self._refusal(ended, '-T')}; mend it first")
         config = ended.output.replace(before.text, "") if before.text else ended.output
         known = _UPSTREAM.findall(config)
         known += [
@@ -383,29 +251,20 @@ class Nginx(Router[Asked, object, _Found]):
             if _ADDRESS.fullmatch(version.backend)
         ]
         if back:
-            home = (release.stable or release.candidate).backend
-            if home not in known:
-                raise _refused(
-                    f"nginx has no upstream {home}, so there is nothing to go back to; add it"
+            last = (release.stable or release.candidate).backend
+            if last not in known:
+                raise refused(
+                    f"nginx has no upstream {last}, so there is nothing to go back to; add it"
                 )
             return
         if config == ended.output:
-            raise _refused(f"nginx does not include {self.include}; include it in http {{ }}")
+            raise refused(f"nginx does not include {self.include}; include it in http {{ }}")
         for name in (self.variable, *([f"{self.variable}_mirror"] if self.mirror else [])):
             if re.search(rf"\$(?:{name}\b|\{{{name}\}})", config) is None:
-                raise _refused(f"nothing in nginx's configuration uses ${name}; let it pass there")
+                raise refused(f"nothing in nginx's configuration uses ${name}; let it pass there")
         parts.refuse_missing(
             release, known, what="the upstream", where="nginx", hint="add it and reload"
         )
-
-
-def _home(release: Release) -> Traffic:
-    """All that there is to stable; to the candidate, if it is the first version."""
-    return ALL_STABLE if release.stable is not None else Traffic(candidate=percent(100))
-
-
-def _refused(why: str) -> RouterError:
-    return RouterError(why, failure=Failure.PERMANENT)
 
 
 def _said(ended: Ended) -> str:
