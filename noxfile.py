@@ -74,8 +74,8 @@ def pytest(session: nox.Session, *arguments: str, **environment: str) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Everything that takes seconds, the real Envoy, HAProxy, Caddy and nginx included: some minutes on
-    two cores.
+    """Everything that takes seconds, the real Envoy, HAProxy, Caddy and nginx included: some
+    minutes on two cores.
     """
     install_the_wheel(session, *group("tests"))
     pytest(session, *A_WORKER_MORE, *QUICKLY)

@@ -92,6 +92,7 @@ def test_every_group_of_nox_is_there(project: dict[str, Any]) -> None:
         "docs",
         "lint",
         "mutation",
+        "real",
         "tests",
         "types",
     }

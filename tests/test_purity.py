@@ -317,7 +317,7 @@ sys.exit(lint_imports(config_filename=sys.argv[1], no_cache=True))
 LAYERS = {
     "model/units.py": "from progressive.engine.decide import decide",
     "stats/means.py": "from progressive.errors import StateError",
-    "routers/envoy.py": "from progressive.codec.documents import dumps",
+    "routers/envoy/by_runtime.py": "from progressive.codec.documents import dumps",
     "engine/decide.py": "from progressive.steps.standard import Bake",
     "runtime/drive.py": "import httpx",
 }

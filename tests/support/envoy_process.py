@@ -164,6 +164,11 @@ class EnvoyProcess(Running):
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         return answered(self.url, count, path, sent)
 
+    def _routes(self, routes: list[dict[str, Any]]) -> dict[str, Any]:
+        """Where the listener has its routes from."""
+        hosts = [{"name": "app", "domains": ["*"], "routes": routes}]
+        return {"route_config": {"name": "routes", "virtual_hosts": hosts}}
+
     def _config(self, admin_port: int) -> dict[str, Any]:
         router = {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}
         both = [{"name": "v1", "weight": 100}, {"name": "v2", "weight": 0}]
@@ -212,10 +217,7 @@ class EnvoyProcess(Running):
             "@type": "type.googleapis.com/envoy.extensions.filters.network"
             ".http_connection_manager.v3.HttpConnectionManager",
             "stat_prefix": "app",
-            "route_config": {
-                "name": "routes",
-                "virtual_hosts": [{"name": "app", "domains": ["*"], "routes": routes}],
-            },
+            **self._routes(routes),
             "http_filters": [{"name": "envoy.filters.http.router", "typed_config": router}],
         }
         chain = {
@@ -228,6 +230,7 @@ class EnvoyProcess(Running):
             layers.append({"name": "admin", "admin_layer": {}})
         layers.append({"name": "late", "static_layer": {"frozen.v2": 0}})
         return {
+            "node": {"id": "one", "cluster": "app"},  # discovery of files asks for it
             "admin": {"address": _address(admin_port)},
             "stats_flush_interval": "0.2s",
             "layered_runtime": {"layers": layers},
@@ -239,6 +242,19 @@ class EnvoyProcess(Running):
                 ],
             },
         }
+
+
+class EnvoyOfFiles(EnvoyProcess):
+    """Envoy whose routes, ``app``, are those of a file that it watches."""
+
+    @property
+    def file(self) -> Path:
+        return self._folder / "routes" / "app.json"
+
+    def _routes(self, routes: list[dict[str, Any]]) -> dict[str, Any]:
+        watched = {"path": str(self.file), "watched_directory": {"path": str(self.file.parent)}}
+        source = {"resource_api_version": "V3", "path_config_source": watched}
+        return {"rds": {"route_config_name": "app", "config_source": source}}
 
 
 def _address(port: int) -> dict[str, Any]:

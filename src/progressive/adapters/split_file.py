@@ -148,7 +148,7 @@ class SplitFile(Router[Asked, object, FileSplit]):
         """
         self._refuse(release, home(release))
         split = Split.of(release, home(release), Marker(generation=0, closed=True))
-        text = self._text(split).replace('"0:0:1 ', '"@ ')
+        text = self._text(split).replace('"0:0:1 ', '"@@ ')
         program = (
             "import os, re, shutil; "
             f"at = os.path.realpath({json.dumps(self._file)}); "
@@ -158,7 +158,7 @@ class SplitFile(Router[Asked, object, FileSplit]):
             'old = open(at, errors="replace").read() if there else ""; '
             'was = re.search("\\"([0-9]+:[0-9]+):[01](:[a-z0-9]+)? ", old); '
             'mark = was[1] + ":1" + (was[2] or "") if was else "0:0:1"; '
-            f'file = open(new, "w"); file.write({json.dumps(text)}.replace("@", mark)); '
+            f'file = open(new, "w"); file.write({json.dumps(text)}.replace("@@", mark)); '
             "file.close(); there and shutil.copymode(at, new); os.replace(new, at)"
         )
         return f"python3 -c {shlex.quote(program)}{self._then()}"

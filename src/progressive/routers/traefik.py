@@ -77,7 +77,7 @@ def _is_router(instance: object, attribute: attrs.Attribute[Any], value: object)
         )
 
 
-def _copied(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def _copied(value: Mapping[str, object] | None) -> dict[str, object] | None:
     return dict(value) if isinstance(value, Mapping) else value
 
 
@@ -108,7 +108,7 @@ class Traefik(SplitFile):
     file: str = attrs.field(validator=local.is_path)
     api: Http = attrs.field(converter=to_http)
     service: str = attrs.field(validator=fields.is_name)
-    router: Mapping[str, Any] | None = attrs.field(
+    router: Mapping[str, object] | None = attrs.field(
         default=None, converter=_copied, validator=_is_router
     )
     provider: Literal["file", "http"] = attrs.field(default="file", validator=_is_provider)
@@ -218,16 +218,16 @@ class Traefik(SplitFile):
         yield self.service, {"mirroring": mirroring}
 
     def _routers(
-        self, split: Split, router: Mapping[str, Any]
+        self, split: Split, router: Mapping[str, object]
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         yield self.service, {**router, "service": self.service}
         for n, match in enumerate(split.matches, 1):
-            more = {
+            more: dict[str, object] = {
                 "rule": f"({router['rule']}) && {_rule(match)}",
                 "service": self._named(split.to),
             }
-            if "priority" in router:
-                more["priority"] = router["priority"] + 1
+            if isinstance(priority := router.get("priority"), int):
+                more["priority"] = priority + 1
             yield f"{self.service}-match-{n}", {**router, **more}
 
     def _named(self, backend: str) -> str:
@@ -288,12 +288,13 @@ class Traefik(SplitFile):
             where=f"provider {self.versions} of Traefik",
             hint="add it; one that is missing, also with weight 0, is a 404 for everybody",
         )
-        service = yield from self._get("services", self.service)
-        if service is None or not service.get("usedBy"):
-            raise refused(
-                f"no router of Traefik leads to {self.service}@{self.provider}; let one, or give "
-                "Traefik(router=...)"
-            )
+        if self.router is None:
+            service = yield from self._get("services", self.service)
+            if service is not None and not service.get("usedBy"):
+                raise refused(
+                    f"no router of Traefik leads to {self.service}@{self.provider}; let one, or "
+                    "give Traefik(router=...)"
+                )
 
 
 def _rule(match: Match) -> str:

@@ -1,17 +1,4 @@
-"""Envoy: moves the runtime weights of a ``weighted_clusters`` route through the admin interface.
-
-The route names a runtime prefix and the clusters; a version's ``backend`` is its cluster's name::
-
-    route:
-      weighted_clusters:
-        runtime_key_prefix: routing.traffic_split
-        clusters: [{name: v1, weight: 100}, {name: v2, weight: 0}]
-
-and the runtime has an ``admin_layer`` as its last layer. All weights and the marker go into one
-POST, which Envoy takes as one change; the next request obeys it. Envoy answers 200 to any nonsense,
-so everything is read back. Nothing is kept on disk: after a restart the weights of the layers
-below, or of the route itself, rule again, and `Envoy.read` says so.
-"""
+"""Envoy by the runtime weights of a ``weighted_clusters`` route, through the admin interface."""
 
 from __future__ import annotations
 
