@@ -110,8 +110,8 @@ class SplitFile(Router[Asked, object, FileSplit]):
         """
 
     @abstractmethod
-    def _ask_loaded(self) -> LocalFlow[Loaded]:
-        """Ask the system what it has loaded."""
+    def _ask_loaded(self, text: str | None) -> LocalFlow[Loaded]:
+        """Ask the system what it has loaded; ``text`` is what the file has."""
 
     def _lingers(self, found: FileSplit) -> bool:
         """Whether those that linger are still waited for."""
@@ -183,7 +183,7 @@ class SplitFile(Router[Asked, object, FileSplit]):
         file = yield from done(ReadFile(self._file))
         loaded, why = None, ""
         try:
-            loaded = yield from self._ask_loaded()
+            loaded = yield from self._ask_loaded(file.text)
         except RouterError as error:
             if asked:
                 raise
@@ -239,7 +239,7 @@ class SplitFile(Router[Asked, object, FileSplit]):
     ) -> LocalFlow[FileSplit]:
         back = goes_back(traffic, self._served(release, before), marker)
         text = self._text(Split.of(release, traffic, marker))
-        if text == before.text and before.is_loaded and not self._lingers(before):
+        if text == before.text and before.is_loaded:
             return before
         yield from self._refuse_configuration(release, traffic, before, back=back)
         yield from self._replace(text, before.text)

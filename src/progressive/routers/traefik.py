@@ -236,7 +236,7 @@ class Traefik(SplitFile):
 
     # -------------------------------------------------------------------------------- the api
 
-    def _ask_loaded(self) -> LocalFlow[Loaded]:
+    def _ask_loaded(self, text: str | None) -> LocalFlow[Loaded]:
         answer = yield from self._get("middlewares", f"{self.service}-split")
         if answer is None:
             return Loaded(word="")

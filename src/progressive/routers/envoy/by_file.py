@@ -138,7 +138,7 @@ class EnvoyRoutes(SplitFile):
 
     # ------------------------------------------------------------------------------ the admin
 
-    def _ask_loaded(self) -> LocalFlow[Loaded]:
+    def _ask_loaded(self, text: str | None) -> LocalFlow[Loaded]:
         params = (("resource", "dynamic_route_configs"),)
         answer = yield from ask(Request("GET", "/config_dump", params=params))
         dump = get_path(answer.json(), "", dict)

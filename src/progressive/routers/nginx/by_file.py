@@ -167,7 +167,7 @@ class Nginx(SplitFile):
     def _words(self, text: str) -> tuple[str, str]:
         return words_of(text)
 
-    def _ask_loaded(self) -> LocalFlow[Loaded]:
+    def _ask_loaded(self, text: str | None) -> LocalFlow[Loaded]:
         word = yield from self._told()
         if self.pid_file is not None:
             workers = yield from done(LookAtWorkers(self.pid_file))
