@@ -374,6 +374,25 @@ def test_what_is_not_configured_is_named(
         blind.read(three)
 
 
+@pytest.mark.parametrize(
+    "again",
+    [
+        'split_clients "$request_id" $app { * v2; }',
+        "map $host $app { default v2; }",
+        "geo $app { default v2; }",
+        "server {\nlisten 127.0.0.1:1;\nset $app v2;\n}",
+    ],
+)
+def test_a_second_one_that_gives_the_variable_is_named(
+    nginx: NginxProcess, router: Nginx, three: Release, again: str
+) -> None:
+    """`findings/nginx-the-last-of-two-splits-rules.sh`: nginx 1.31 takes it without a word."""
+    (nginx.folder / "split" / "old-copy.conf").write_text(f"{again}\n")
+
+    with pytest.raises(RouterError, match=r"\$app is given a second time, by '"):
+        give(router, three, 10)
+
+
 def test_a_mirror_that_nothing_uses_is_named(nginx: NginxProcess, three: Release) -> None:
     with nginx.router("cart", mirror=True) as cart:
         nginx.write(cart.initial(CART), "cart")

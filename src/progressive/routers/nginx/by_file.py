@@ -10,7 +10,7 @@ from typing import Final
 import attrs
 
 from progressive.adapters import local, parts
-from progressive.adapters.flow import Client
+from progressive.adapters.flow import Client, excerpt
 from progressive.adapters.http import Http, HttpClient, Request, to_http
 from progressive.adapters.local import (
     Asked,
@@ -259,6 +259,16 @@ class Nginx(SplitFile):
             return
         if config == ended.output:
             raise refused(f"nginx does not include {self.include}; include it in http {{ }}")
+        again = re.search(
+            rf"^\s*(?:(?:map|split_clients|geo)\s.*|set\s+)\${self.variable}\b.*",
+            config,
+            re.MULTILINE,
+        )
+        if again is not None:
+            raise refused(
+                f"${self.variable} is given a second time, by {excerpt(again[0])!r}: the one that "
+                "nginx reads last rules; take the other one away"
+            )
         for name in (self.variable, *([f"{self.variable}_mirror"] if self.mirror else [])):
             if re.search(rf"\$(?:{name}\b|\{{{name}\}})", config) is None:
                 raise refused(f"nothing in nginx's configuration uses ${name}; let it pass there")
