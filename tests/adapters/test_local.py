@@ -121,21 +121,101 @@ def test_a_file_keeps_its_mode_and_its_links(tmp_path: Path, colour: str) -> Non
     assert real.stat().st_mode & 0o777 == 0o640
 
 
-def test_the_new_file_may_be_made_elsewhere(tmp_path: Path, colour: str) -> None:
+def test_the_new_file_may_be_made_elsewhere(
+    tmp_path: Path, colour: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nobody who watches the folder sees it before it is whole."""
     watched, beside = tmp_path / "watched", tmp_path / "beside"
     watched.mkdir()
     beside.mkdir()
 
-    class Seen(WriteFile):
-        def do(self, ends: float) -> Fault | None:
-            (beside / ".split.yml.new").write_text("of one that died")
-            return super().do(ends)
+    seen: list[str] = []
+    replace = os.replace
 
-    run(done(Seen(str(watched / "split.yml"), "new", None, str(beside))), colour)
+    def replaced(new: str, path: str) -> None:
+        seen.append(os.path.dirname(new))
+        replace(new, path)
 
+    monkeypatch.setattr(local.os, "replace", replaced)
+    run(done(WriteFile(str(watched / "split.yml"), "new", None, str(beside))), colour)
+
+    assert seen == [str(beside)]
     assert os.listdir(watched) == ["split.yml"]
     assert os.listdir(beside) == []
+
+
+@posix
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root may give")
+def test_a_file_keeps_its_owner(tmp_path: Path, colour: str) -> None:
+    """Who reads it as that user would find it locked."""
+    path = tmp_path / "split.conf"
+    path.write_text("old")
+    path.chmod(0o640)
+    os.chown(path, 65534, 65534)
+
+    run(done(WriteFile(str(path), "new", "old")), colour)
+
+    found = path.stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (65534, 65534, 0o640)
+
+
+@posix
+@pytest.mark.parametrize(
+    ("mode", "group", "written"),
+    [(0o600, True, False), (0o640, True, True), (0o640, False, False), (0o644, False, True)],
+)
+def test_a_file_that_its_reader_could_not_read_is_not_written(
+    tmp_path: Path,
+    colour: str,
+    monkeypatch: pytest.MonkeyPatch,
+    mode: int,
+    group: bool,
+    written: bool,
+) -> None:
+    """As another user, who may give it the old group or not."""
+    path = tmp_path / "split.conf"
+    path.write_text("old")
+    path.chmod(mode)
+    real = os.fstat
+
+    def another(fd: int) -> Any:
+        found = real(fd)
+        return type(found)((*found[:4], found.st_uid + 1, found.st_gid + 1, *found[6:]))
+
+    def refuse(fd: int, owner: int, to: int) -> None:
+        if owner != -1 or not group:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(local.os, "fstat", another)
+    monkeypatch.setattr(local.os, "chown", refuse)
+    if written:
+        run(done(WriteFile(str(path), "new", "old")), colour)
+    else:
+        error = failing(WriteFile(str(path), "new", "old"), colour)
+        assert error.failure is Failure.PERMANENT
+        assert "is another user's" in str(error)
+    monkeypatch.undo()
+    assert path.read_text() == ("new" if written else "old")
+    assert os.listdir(tmp_path) == ["split.conf"]
+
+
+@posix
+def test_what_an_editor_saves_meanwhile_is_not_lost(
+    tmp_path: Path, colour: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk may take long; the file is compared once more when the new one is there."""
+    path = tmp_path / "split.conf"
+    path.write_text("old")
+    real = os.fsync
+
+    def slow(fd: int) -> None:
+        path.write_text("by hand")
+        real(fd)
+
+    monkeypatch.setattr(local.os, "fsync", slow)
+    with pytest.raises(ConflictError, match="changed since it was read"):
+        run(done(WriteFile(str(path), "new", "old")), colour)
+    assert path.read_text() == "by hand"
 
 
 @posix
@@ -252,13 +332,20 @@ def test_a_program_ends_with_a_code_and_words(colour: str) -> None:
 @pytest.mark.parametrize("write", [False, True], ids=["reads", "writes"])
 def test_a_program_that_does_not_end_is_stopped(tmp_path: Path, colour: str, write: bool) -> None:
     number = tmp_path / "number"
-    code = f"import os, time; open({str(number)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    code = f"""if 1:
+        import os, pathlib, time
+        child = os.fork()
+        pathlib.Path({str(number)!r} + str(child and 1)).write_text(str(os.getpid()))
+        time.sleep(600)
+    """
     job = Program((PYTHON, "-c", code), write=write)
     error = failing(job, colour, longest=timedelta(seconds=1))
 
     assert error.failure is (Failure.UNKNOWN if write else Failure.TRANSIENT)
     assert "it was not over when the deadline passed" in str(error)
-    wait_until("it has ended", lambda: not number.exists() or not runs(int(number.read_text())))
+    for each in ("number0", "number1"):  # and what it had begun itself
+        file = tmp_path / each
+        wait_until("it has ended", lambda: not file.exists() or not runs(int(file.read_text())))  # noqa: B023
 
 
 def runs(process: int) -> bool:
@@ -274,6 +361,18 @@ def test_a_program_that_is_not_there_is_named(colour: str) -> None:
 
     assert error.failure is Failure.PERMANENT
     assert "no-such-program-here -t: can't be run: No such file" in str(error)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EAGAIN, errno.ENOMEM])
+def test_a_machine_that_is_full_may_be_asked_again(
+    colour: str, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(local.subprocess, "Popen", full)
+    job = Program(("true",))
+    assert failing(job, colour, longest=timedelta(seconds=0.2)).failure is Failure.TRANSIENT
 
 
 def test_a_job_that_hangs_is_left_in_time(colour: str) -> None:

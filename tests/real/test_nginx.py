@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -325,6 +326,55 @@ def test_a_configuration_that_is_broken_stops_a_raise_and_is_left_as_it_was(
     assert nginx.get(20) == {"v1": 20}
 
 
+def test_a_way_back_does_not_wait_for_a_test_that_hangs(
+    nginx: NginxProcess, router: Nginx, three: Release
+) -> None:
+    give(router, three, 50)
+    status = Http(nginx.status, deadline=seconds(0.5))
+    with (
+        nginx.router(nginx=nginx.breakable, status=status) as slow,
+        nginx.breaking("test_hangs"),
+    ):
+        assert rollback_now(slow, three).shows(ALL_STABLE)
+    assert nginx.get(20) == {"v1": 20}
+
+
+def test_a_reload_that_ends_badly_is_unknown(
+    nginx: NginxProcess, router: Nginx, three: Release
+) -> None:
+    """What runs nginx may have ended after nginx was told."""
+    give(router, three, 1)
+    with (
+        nginx.router(nginx=nginx.breakable) as shaky,
+        nginx.breaking("end_badly"),
+        pytest.raises(RouterError, match=r"ended with 137\): nginx was told, or not") as caught,
+    ):
+        give(shaky, three, 90, serial=1)
+
+    assert caught.value.failure is Failure.UNKNOWN
+    wait_until("it is loaded", lambda: router.read(three).converged)
+    assert router.read(three).traffic == Traffic(candidate=percent(90))
+
+
+def test_a_raise_that_nginx_does_not_load_is_taken_out_of_the_file(
+    nginx: NginxProcess, router: Nginx, three: Release
+) -> None:
+    """A port that is taken is found at the reload only, and told in the log only. Whoever reloads
+    later would serve what nobody has verified.
+    """
+    give(router, three, 1)
+    text = nginx.include().read_text()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        nginx.also = f"server {{ listen 127.0.0.1:{port}; }}"
+        nginx.configure()
+        with pytest.raises(RouterError, match=r"has not loaded 90 % candidate.*is as it was"):
+            give(router, three, 90, serial=1)
+
+    assert nginx.include().read_text() == text
+    assert nginx.get(20)["v2"] < 10
+
+
 def test_a_split_that_nginx_refuses_is_taken_back(
     nginx: NginxProcess, router: Nginx, three: Release
 ) -> None:
@@ -367,11 +417,14 @@ def test_what_is_not_configured_is_named(
         pytest.raises(RouterError, match="is not as it was written"),
     ):
         give(cart, CART, 100)
-    with (
-        nginx.router(pid_file=str(tmp_path / "none.pid")) as blind,
-        pytest.raises(RouterError, match=r"is nginx running.*or pid_file=None"),
-    ):
-        blind.read(three)
+    here = tmp_path / "here.pid"
+    here.write_text(str(os.getpid()))
+    for named, said in ((tmp_path / "none.pid", "is nginx running"), (here, "no master of nginx")):
+        with (
+            nginx.router(pid_file=str(named)) as blind,
+            pytest.raises(RouterError, match=rf"{said}.*or pid_file=None"),
+        ):
+            blind.read(three)
 
 
 @pytest.mark.parametrize(

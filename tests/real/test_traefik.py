@@ -208,6 +208,35 @@ def test_a_header_and_a_cookie_lead_to_the_candidate_as_they_are(
             assert traefik.get(5, **others) == {"v1": 5}
 
 
+def test_a_value_is_no_template(traefik: TraefikProcess, router: Traefik, three: Release) -> None:
+    """The file provider runs its files as templates of Go."""
+    value = "{{{ printf `%c` 65 }}}"
+    traffic = Traffic(matches=[Match(name="x-canary", value=value)])
+    assert router.apply(three, traffic, marker=FIRST, expect=None).shows(traffic)
+
+    assert traefik.get(3, x_canary=value) == {"v2": 3}
+    assert traefik.get(3, x_canary="{{{ A }}}") == {"v1": 3}
+
+
+def test_a_router_that_does_not_work_is_not_taken_for_loaded(
+    traefik: TraefikProcess, three: Release
+) -> None:
+    with traefik.router(router={**ROUTER, "middlewares": ["nobody"]}) as router:
+        traffic = Traffic(matches=[Match(name="x-canary", value="1")])
+        served = router.apply(three, traffic, marker=FIRST, expect=None)
+
+    assert not served.converged
+
+
+@pytest.mark.parametrize("name", ["host", "x/y", "x:y"])
+def test_a_header_that_no_rule_can_tell_is_refused(
+    router: Traefik, three: Release, name: str
+) -> None:
+    traffic = Traffic(matches=[Match(name=name, value="1")])
+    with pytest.raises(RouterError, match="a rule of Traefik can't tell it"):
+        router.apply(three, traffic, marker=FIRST, expect=None)
+
+
 def test_copies_are_sent_in_whole_percents(
     traefik: TraefikProcess, router: Traefik, three: Release, versions: tuple[Backend, ...]
 ) -> None:

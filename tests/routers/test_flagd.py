@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -12,8 +13,9 @@ import attrs
 import pytest
 from tests.support.releases import THREE, TWO
 
-from progressive import StrategyError, Traffic, percent, seconds
+from progressive import StrategyError, Traffic, percent, rollback_now, seconds
 from progressive.adapters.split import Split
+from progressive.errors import RouterError
 from progressive.model import Marker, Match
 from progressive.model.traffic import ALL_STABLE
 from progressive.routers.flagd import Flagd
@@ -98,3 +100,39 @@ def test_a_file_of_another_flag_is_none_of_ours(tmp_path: Path) -> None:
 
     assert not other.read(TWO).converged
     assert router.read(TWO).converged
+
+
+def test_a_raise_over_a_file_that_somebody_edited_is_refused(tmp_path: Path) -> None:
+    """Nobody knows what it serves, so nothing but all to stable is a way back."""
+    router = flagd(tmp_path)
+    marker = Marker(generation=1, owner="rours")
+    router.apply(TWO, Traffic(candidate=percent(1)), marker=marker, expect=None)
+    text = Path(router.file).read_text()
+
+    for spoiled, said in ((f"{text} ", "not as it was written"), (None, "is not there")):
+        if spoiled is None:
+            Path(router.file).unlink()
+        else:
+            Path(router.file).write_text(spoiled)
+        with pytest.raises(RouterError, match=said):
+            router.apply(TWO, Traffic(candidate=percent(50)), marker=marker, expect=None)
+    Path(router.file).write_text(f"{text} ")
+    assert router.read(TWO).marker == marker
+    assert rollback_now(router, TWO).shows(ALL_STABLE)
+    assert router.read(TWO).marker == attrs.evolve(marker, closed=True)
+
+
+def test_a_line_that_is_typed_waits_for_a_write(tmp_path: Path) -> None:
+    """Or the write would overwrite it, with an open marker."""
+    router = flagd(tmp_path)
+    before = Path(router.file).read_text()
+    fd = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+
+    with subprocess.Popen(router.undo(THREE), shell=True) as typed:
+        with pytest.raises(subprocess.TimeoutExpired):
+            typed.wait(0.5)
+        assert Path(router.file).read_text() == before
+        os.close(fd)
+        assert typed.wait(60) == 0
+    assert Path(router.file).read_text() != before

@@ -19,6 +19,7 @@ from progressive.model import Marker, Match
 from progressive.model.traffic import ALL_STABLE
 from progressive.model.units import Percent
 from progressive.routers.nginx import Nginx
+from progressive.routers.nginx.configuration import given_again, is_used, upstreams_of
 
 HUNDREDTHS = st.integers(0, 10_000)
 MATCHES = st.lists(
@@ -120,14 +121,14 @@ def test_the_file_of_a_split() -> None:
     marker = Marker(generation=3, serial=7, owner="r1")
 
     assert LAYOUTS[1]._text(Split.of(THREE, traffic, marker)).splitlines()[2:-1] == [
-        'map $cookie_user $shop_key { "" $request_id; default $cookie_user; }',
-        'split_clients "shop $shop_key" $shop_0 {',
+        'map $cookie_user $shop__key { "" $request_id; default $cookie_user; }',
+        'split_clients "shop $shop__key" $shop__0 {',
         "    1.50% v2;",
         "    1.50% v3;",
         "    * v1;",
         "}",
-        r'map $http_x_canary $shop_1 { "~^a\x2eb\z" v2; default $shop_0; }',
-        r'map $http_cookie $shop { "~(?:^|;\x20*)beta=1(?:;|\z)" v2; default $shop_1; }',
+        r'map $http_x_canary $shop__1 { "~^a\x2eb\z" v2; default $shop__0; }',
+        r'map $http_cookie $shop { "~(?:^|;\x20*)beta=1(?:;|\z)" v2; default $shop__1; }',
         'split_clients "shop mirror $request_id" $shop_mirror {',
         "    10.00% v2;",
         '    * "";',
@@ -144,6 +145,8 @@ def test_everything_can_be_copied() -> None:
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a relative file": ({"include": "split.conf"}, "no absolute path of a file"),
     "a variable with its $": ({"variable": "$shop"}, "no name of a variable"),
+    "a variable beside another": ({"variable": "shop_split"}, "no name of a variable"),
+    "a variable that another is made of": ({"variable": "shop__0"}, "no name of a variable"),
     "a key that is text": ({"key": "user"}, r"no variable of nginx, such as '\$request_id'"),
     "a key of two": ({"key": "$a$b"}, "no variable of nginx"),
     "a pid file by number": ({"pid_file": 5}, "no absolute path of a file"),
@@ -198,3 +201,65 @@ def test_a_first_version_has_everything_from_the_beginning() -> None:
     assert split is not None
     assert split.weights == (("v1", 1_000_000),)
     assert '"v1\\": 1000000' in nginx().undo(first)
+
+
+CONFIG = """
+# configuration file /etc/nginx/nginx.conf:
+# upstream told { }
+stream { upstream tcp { server a:1; } server { listen 1; proxy_pass tcp; } }
+http {
+  upstream v1 { server 10.0.0.1; } upstream "v2" { server 10.0.0.2; keepalive 4; }
+  upstream v3{ server 10.0.0.3; }
+  map $host $color { v2 green; default blue; }
+  log_format plain "$shop $color";
+  server {
+    location / { add_header X-Version $shop; proxy_pass http://v2; # was http://$shop
+    }
+  }
+}
+"""
+
+
+def test_upstreams_are_those_of_http() -> None:
+    assert upstreams_of(CONFIG) == ["v1", "v2", "v3"]
+    assert upstreams_of("stream { upstream a { }") == []
+
+
+@pytest.mark.parametrize(
+    ("line", "used"),
+    [
+        ("", False),
+        ("# proxy_pass http://$shop;", False),
+        ("return 200 $shop;", False),
+        ("proxy_pass http://$shop_split;", False),
+        ("proxy_pass http://$shop;", True),
+        ("location /x { proxy_pass http://${shop}/y; }", True),
+        ("set $target $shop;", True),
+        ("map $shop $target { v2 green; default blue; }", True),
+        ("grpc_pass grpc://$shop;", True),
+    ],
+)
+def test_a_variable_is_used_where_a_request_goes_by_it(line: str, used: bool) -> None:
+    assert is_used(CONFIG.replace("add_header", f"{line}\nadd_header"), "shop") is used
+
+
+@pytest.mark.parametrize(
+    ("line", "given"),
+    [
+        ("", False),
+        ("# set $shop v2;", False),
+        ("map $shop_key $color2 { default 1; }", False),
+        ("set $shopping v2;", False),
+        ("set $shop v2;", True),
+        ("geo $shop { default v2; }", True),
+        ("map $host $shop { default v2; }", True),
+        ("map $host ${shop} { default v2; }", True),
+        ('split_clients "a$request_id" $shop__0{ * v2; }', True),
+        ("map $host $shop__key { default v2; }", True),
+        ("map $host $shop_mirror { default v2; }", True),
+        ("location / { set $shop_split x; }", True),
+    ],
+)
+def test_who_else_gives_a_variable_is_found(line: str, given: bool) -> None:
+    found = given_again(CONFIG.replace("add_header", f"{line}\nadd_header"), "shop")
+    assert bool(found) is given

@@ -29,6 +29,7 @@ case $how in
   fail) echo 'no' >&2; exit 1 ;;
   garble) echo '<html>'; exit 0 ;;
   hang) sleep 30 ;;
+  test_hangs) case $* in *-t*) sleep 30 ;; esac ;;
   test) case $* in *-t*) echo 'nginx: [emerg] could not build it' >&2; exit 1 ;; esac ;;
 esac
 case $* in
@@ -37,6 +38,7 @@ case $* in
     {command} "$@" || exit 1
     case $how in
       lose_reply) kill -9 $$ ;;
+      end_badly) exit 137 ;;
       hang_reply) exec sleep 30 ;;
     esac ;;
   *) exec {command} "$@" ;;

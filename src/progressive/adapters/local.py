@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Generator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final, Generic, TypeAlias, TypeVar, cast
@@ -63,7 +65,18 @@ NAP: Final = 0.005
 """Seconds between two tries to lock a folder."""
 
 PASSING: Final = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.EINTR}
+    {
+        errno.EAGAIN,
+        errno.EDQUOT,
+        errno.EINTR,
+        errno.EIO,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOMEM,
+        errno.ENOSPC,
+        errno.ESTALE,
+        errno.ETXTBSY,
+    }
 )
 """Errors of the system that may be over at the next try. Others stay until somebody mends them."""
 
@@ -135,10 +148,13 @@ class WriteFile(Job[None]):
     `ReadFile` gave it. A conflict otherwise.
 
     The new file is made beside it, or in the folder ``beside``, which is on the same file system;
-    it is on the disk before it takes the place of the old one, whose mode it has. Where the path is
-    a link, the file that it leads to is replaced. The folder is locked meanwhile (``flock``; not on
-    Windows), so that of two that write by this class, one has a conflict. Who edits it by hand asks
-    for no lock.
+    it is on the disk before it takes the place of the old one, whose mode, owner and group it has.
+    Where this user can't give it those, and not all may read it, nothing is written: who reads it
+    would find it locked. Where the path is a link, the file that it leads to is replaced.
+
+    The folder is locked meanwhile (``flock``; not on Windows), so that of two that write by this
+    class, one has a conflict. Who edits it by hand asks for no lock; the file is compared once more
+    in the moment before it is replaced.
     """
 
     path: str
@@ -158,16 +174,53 @@ class WriteFile(Job[None]):
             if not free:
                 return Fault(Failure.TRANSIENT, f"the folder {folder} is locked by another process")
             if _text(path) != self.was:
-                return Fault(Failure.CONFLICT, "it was changed since it was read")
-            new = os.path.join(self.beside or folder, f".{os.path.basename(path)}.new")
-            mode = 0o644 if self.was is None else os.stat(path).st_mode & 0o7777
-            with open(new, "wb") as file:
-                os.chmod(new, mode)
-                file.write(_bytes(self.text))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(new, path)
+                return _CHANGED
+            old = None if self.was is None else os.stat(path)
+            name = f".{os.path.basename(path)}."
+            fd, new = tempfile.mkstemp(prefix=name, suffix=".new", dir=self.beside or folder)
+            try:
+                with open(fd, "wb") as file:
+                    if not _is_owned_as(old, file.fileno()):
+                        return _foreign(path)
+                    os.chmod(new, 0o644 if old is None else old.st_mode & 0o7777)
+                    file.write(_bytes(self.text))
+                    file.flush()
+                    os.fsync(file.fileno())
+                if _text(path) != self.was:
+                    return _CHANGED
+                os.replace(new, path)
+                new = ""
+            finally:
+                if new:
+                    os.unlink(new)
             return _keep(folder)
+
+
+_CHANGED: Final = Fault(Failure.CONFLICT, "it was changed since it was read")
+
+
+def _is_owned_as(old: os.stat_result | None, fd: int) -> bool:
+    """Give a new file the owner and the group of the old one; False if nobody else could read it
+    then who could before.
+    """
+    new = os.fstat(fd)
+    if old is None or (old.st_uid, old.st_gid) == (new.st_uid, new.st_gid):
+        return True
+    for owner in (old.st_uid, -1):
+        try:
+            os.chown(fd, owner, old.st_gid)
+        except PermissionError:
+            continue
+        return owner != -1 or bool(old.st_mode & 0o044)
+    return bool(old.st_mode & 0o004)
+
+
+def _foreign(path: str) -> Fault:
+    return Fault(
+        Failure.PERMANENT,
+        f"{path} is another user's, and who reads it could not read a file of this one; write it "
+        "as its owner, or let all read it",
+    )
 
 
 @attrs.frozen
@@ -196,20 +249,31 @@ class Program(Job[Ended]):
 
     def do(self, ends: float) -> Ended | Fault:
         try:
-            ended = subprocess.run(  # noqa: S603 - what the user said shall be run
+            running = subprocess.Popen(  # noqa: S603 - what the user said shall be run
                 self.arguments,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                timeout=max(ends - time.monotonic(), 0.001),
                 start_new_session=True,
-                check=False,
             )
-        except subprocess.TimeoutExpired:
-            return _late(self)
         except OSError as error:  # it was not begun
-            return Fault(Failure.PERMANENT, f"can't be run: {error.strerror or error}")
-        return Ended(ended.returncode, ended.stdout.decode("utf-8", "replace"))
+            why = f"can't be run: {error.strerror or error}"
+            return Fault(_failure(error), why)
+        with running:
+            try:
+                said, _ = running.communicate(timeout=max(ends - time.monotonic(), 0.001))
+            except subprocess.TimeoutExpired:
+                _kill(running)
+                return _late(self)
+        return Ended(running.returncode, said.decode("utf-8", "replace"))
+
+
+def _kill(running: subprocess.Popen[bytes]) -> None:
+    """Kill a program, and all that it has begun itself."""
+    if hasattr(os, "killpg"):
+        with suppress(ProcessLookupError):
+            os.killpg(running.pid, signal.SIGKILL)
+    running.kill()
 
 
 @attrs.frozen
@@ -310,8 +374,11 @@ def _outcome(job: Job[T], ends: float) -> T | Fault:
     except OSError as error:
         why = f"{type(error).__name__}: {error.strerror or error}"
         hint = "; the two folders must be on one file system" if error.errno == errno.EXDEV else ""
-        passing = error.errno in PASSING
-        return Fault(Failure.TRANSIENT if passing else Failure.PERMANENT, f"{why}{hint}")
+        return Fault(_failure(error), f"{why}{hint}")
+
+
+def _failure(error: OSError) -> Failure:
+    return Failure.TRANSIENT if error.errno in PASSING else Failure.PERMANENT
 
 
 def _from(http: HttpClient, outcome: Response | Fault) -> Response | Fault:

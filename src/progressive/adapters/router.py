@@ -119,6 +119,10 @@ class Router(Adapter[Q, A], Generic[Q, A, S]):
         """
         return
 
+    def _goes_back(self, release: Release, traffic: Traffic, before: S, marker: Marker) -> bool:
+        """Whether a write is a way back, as `goes_back` says it of what was read."""
+        return goes_back(traffic, self._served(release, before), marker)
+
     def _before(self, release: Release, expect: str | None) -> Flow[Q, A, S]:
         """What a write builds on. By default it is read; a system that compares itself may take
         what was read last.
@@ -170,8 +174,7 @@ class Router(Adapter[Q, A], Generic[Q, A, S]):
         self._refuse(release, traffic)
         before = yield from self._before(release, expect)
         self._served(release, before).refuse_overtaken(marker, expect, where=self._where())
-        back = goes_back(traffic, self._served(release, before), marker)
-        if not back:
+        if not self._goes_back(release, traffic, before, marker):
             self._refuse_found(release, before)
         found = yield from self._write(release, traffic, marker, before)
         with after_write():

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shlex
 from abc import abstractmethod
 from collections.abc import Collection
@@ -13,7 +14,7 @@ from typing import Final
 
 import attrs
 
-from progressive.errors import Failure, ProgressiveError, RouterError
+from progressive.errors import Failure, ProgressiveError, RouterError, StateError
 from progressive.model.release import Release
 from progressive.model.router_state import Marker, Served
 from progressive.model.traffic import Traffic
@@ -23,7 +24,7 @@ from . import parts
 from .flow import after_write
 from .local import Asked, LocalFlow, Pause, ReadFile, WriteFile, done
 from .logs import ADAPTERS
-from .router import Router, goes_back
+from .router import Router
 from .split import Split, home, weights_of
 
 __all__ = ["FileSplit", "Loaded", "SplitFile", "refused"]
@@ -50,15 +51,13 @@ class FileSplit:
     """What stands in the file and what is loaded.
 
     ``split`` is None where the file is not as the router writes it, ``text`` too where there is
-    none; ``loaded`` is None where the system did not say, and ``why`` has the reason. ``age``: of
-    the file, in seconds.
+    none; ``loaded`` where the system was not asked. ``age``: of the file, in seconds.
     """
 
     text: str | None
     split: Split | None
-    loaded: Loaded | None
     age: float
-    why: str = ""
+    loaded: Loaded | None = None
 
     @property
     def is_loaded(self) -> bool:
@@ -78,8 +77,7 @@ class SplitFile(Router[Asked, object, FileSplit]):
 
     A file that is missing, or not as it was written, is read as everything on the candidate, not
     settled: it keeps a rollout from starting and traffic from being raised, and is written anew by
-    a way back. A way back is also written where the system does not answer; a raise that can't be
-    loaded is taken back.
+    what gives all to stable. A way back is written before the system is asked for anything.
     """
 
     __slots__ = ()
@@ -125,10 +123,20 @@ class SplitFile(Router[Asked, object, FileSplit]):
         """
         yield from ()
 
-    def _load(self) -> LocalFlow[str]:
+    def _answering(self, *, needed: bool) -> LocalFlow[Collection[int]]:
+        """The processes that answer before a write, where that can be told and is of use."""
+        yield from ()
+        return ()
+
+    def _load(self, *, back: bool) -> LocalFlow[str]:
         """Have the file loaded; why it can't be, or nothing. By default the system sees it."""
         yield from ()
         return ""
+
+    @property
+    def _gives_up(self) -> bool:
+        """Whether a raise that is not loaded in time is taken out of the file again."""
+        return False
 
     def _notice(self, found: FileSplit, before: FileSplit) -> None:
         """Say what a write that is loaded has shown of the system."""
@@ -150,16 +158,19 @@ class SplitFile(Router[Asked, object, FileSplit]):
         split = Split.of(release, home(release), Marker(generation=0, closed=True))
         text = self._text(split).replace('"0:0:1 ', '"@@ ')
         program = (
-            "import os, re, shutil; "
-            f"at = os.path.realpath({json.dumps(self._file)}); "
-            f"new = os.path.join({json.dumps(self._beside)} or os.path.dirname(at), "
-            '"." + os.path.basename(at) + ".undo"); '
+            "import fcntl, os, re, tempfile; "
+            f"at = os.path.realpath({json.dumps(self._file)}); folder = os.path.dirname(at); "
+            "fcntl.flock(os.open(folder, 0), 2); "
             "there = os.path.exists(at); "
             'old = open(at, errors="replace").read() if there else ""; '
             'was = re.search("\\"([0-9]+:[0-9]+):[01](:[a-z0-9]+)? ", old); '
             'mark = was[1] + ":1" + (was[2] or "") if was else "0:0:1"; '
-            f'file = open(new, "w"); file.write({json.dumps(text)}.replace("@@", mark)); '
-            "file.close(); there and shutil.copymode(at, new); os.replace(new, at)"
+            f"fd, new = tempfile.mkstemp(dir={json.dumps(self._beside)} or folder); "
+            f'file = open(fd, "w"); file.write({json.dumps(text)}.replace("@@", mark)); '
+            "s = os.stat(at if there else folder); "
+            "there and s.st_uid != os.getuid() and os.chown(new, s.st_uid, s.st_gid); "
+            "os.chmod(new, s.st_mode & 0o7777 if there else 0o644); "
+            "file.close(); os.replace(new, at)"
         )
         return f"python3 -c {shlex.quote(program)}{self._then()}"
 
@@ -172,24 +183,28 @@ class SplitFile(Router[Asked, object, FileSplit]):
         return self._file
 
     def _read(self, release: Release) -> LocalFlow[FileSplit]:
-        found = yield from self._found(asked=True)
+        found = yield from self._asked((yield from self._file_now()), needed=True)
         return found
 
     def _before(self, release: Release, expect: str | None) -> LocalFlow[FileSplit]:
-        found = yield from self._found(asked=False)
+        """The file alone: a way back waits for no system that does not answer."""
+        found = yield from self._file_now()
         return found
 
-    def _found(self, *, asked: bool) -> LocalFlow[FileSplit]:
+    def _file_now(self) -> LocalFlow[FileSplit]:
         file = yield from done(ReadFile(self._file))
-        loaded, why = None, ""
-        try:
-            loaded = yield from self._ask_loaded(file.text)
-        except RouterError as error:
-            if asked:
-                raise
-            why = str(error)
         split = None if file.text is None else self._parsed(file.text)
-        return FileSplit(text=file.text, split=split, loaded=loaded, age=file.age, why=why)
+        return FileSplit(text=file.text, split=split, age=file.age)
+
+    def _goes_back(
+        self, release: Release, traffic: Traffic, before: FileSplit, marker: Marker
+    ) -> bool:
+        """Nobody knows what a file serves that is not as it was written: over it, only what gives
+        all to stable is a way back.
+        """
+        if before.split is None:
+            return marker.closed or traffic == home(release)
+        return super()._goes_back(release, traffic, before, marker)
 
     def _parsed(self, text: str) -> Split | None:
         try:
@@ -202,7 +217,8 @@ class SplitFile(Router[Asked, object, FileSplit]):
         version = hashlib.sha256((found.text or "").encode("utf-8", "replace")).hexdigest()[:16]
         if found.split is None:
             everything = Traffic(candidate=percent(100))
-            return Served(traffic=everything, version=version, converged=False)
+            marker = _marker_in(found)
+            return Served(traffic=everything, version=version, marker=marker, converged=False)
         here = found.split.part(release)
         both = [here]
         if found.loaded is not None and found.loaded.word and not found.is_loaded:
@@ -231,19 +247,20 @@ class SplitFile(Router[Asked, object, FileSplit]):
                 f"{self._file} is not as it was written: edited by hand? Put back what "
                 f"{type(self).__name__}(...).initial(release) gives"
             )
-        if found.loaded is None:
-            raise RouterError(found.why, failure=Failure.TRANSIENT)
 
     def _write(
         self, release: Release, traffic: Traffic, marker: Marker, before: FileSplit
     ) -> LocalFlow[FileSplit]:
-        back = goes_back(traffic, self._served(release, before), marker)
+        back = self._goes_back(release, traffic, before, marker)
         text = self._text(Split.of(release, traffic, marker))
-        if text == before.text and before.is_loaded:
-            return before
+        if not back or text == before.text:
+            found = yield from self._asked(before, needed=not back)
+            if text == found.text and found.is_loaded:
+                return found
         yield from self._refuse_configuration(release, traffic, before, back=back)
+        earlier = yield from self._answering(needed=not back)
         yield from self._replace(text, before.text)
-        failed = yield from self._load()
+        failed = yield from self._load(back=back)
         if failed and not back and before.text is not None:
             yield from self._replace(before.text, text)
             raise refused(f"{failed}; {self._file} is as it was")
@@ -254,34 +271,64 @@ class SplitFile(Router[Asked, object, FileSplit]):
                 failure=Failure.UNKNOWN,
             )
         with after_write():
-            found = yield from self._awaited(text, before)
+            found = yield from self._awaited(text, before, earlier)
+            if self._gives_up and not found.is_loaded and found.text == text and not back:
+                assert before.text is not None  # nothing is raised without a file
+                yield from self._replace(before.text, text)
+                raise RouterError(
+                    f"{self._client.system} has not loaded {traffic}; {self._mend()}; "
+                    f"{self._file} is as it was",
+                    failure=Failure.UNKNOWN,
+                )
         return found
+
+    def _asked(self, found: FileSplit, *, needed: bool) -> LocalFlow[FileSplit]:
+        """The same with what is loaded; without it if that can't be had and is not ``needed``."""
+        try:
+            loaded = yield from self._ask_loaded(found.text)
+        except RouterError:
+            if needed:
+                raise
+            return found
+        return attrs.evolve(found, loaded=loaded)
 
     def _replace(self, text: str, was: str | None) -> LocalFlow[None]:
         if text != was:
             yield from done(WriteFile(self._file, text, was, self._beside))
 
-    def _awaited(self, text: str, before: FileSplit) -> LocalFlow[FileSplit]:
-        """Look until the file is loaded, and those that answered before are gone."""
-        earlier = frozenset(() if before.loaded is None else before.loaded.processes)
-        for _ in range(max(1, round(self._patience / NAP))):
-            found = yield from self._found(asked=True)
+    def _awaited(
+        self, text: str, before: FileSplit, earlier: Collection[int]
+    ) -> LocalFlow[FileSplit]:
+        """Look until the file is loaded, and those that answered ``earlier`` are gone."""
+        patience = min(self._patience, self._client.deadline.total_seconds() / 2)
+        for look in range(1 + round(patience / NAP)):
+            if look:
+                yield from done(Pause(NAP))
+            found = yield from self._asked((yield from self._file_now()), needed=True)
             assert found.loaded is not None  # it was asked
-            gone = earlier.isdisjoint(found.loaded.processes)
+            gone = frozenset(earlier).isdisjoint(found.loaded.processes)
             if found.text != text or (found.is_loaded and gone):
                 self._notice(found, before)
                 return found
-            if self._patience:
-                yield from done(Pause(NAP))
-        if not found.is_loaded and self._patience:
+        if not found.is_loaded and patience:
             ADAPTERS.warning(
                 "%s: written, and %s has not loaded it after %g s; %s",
                 self._file,
                 self._client.system,
-                self._patience,
+                patience,
                 self._mend(),
             )
         return found
+
+
+def _marker_in(found: FileSplit) -> Marker | None:
+    """The marker that can still be found where a file is gone, or is not as it was written."""
+    loaded = f'"{found.loaded.word}' if found.loaded is not None else ""
+    match = re.search(r'"(\d{1,19}:\d{1,19}:[01](?::[a-z][a-z0-9]{0,31})?) ', found.text or loaded)
+    try:
+        return None if match is None else Marker.loads(match[1])
+    except StateError:
+        return None
 
 
 def refused(why: str) -> RouterError:

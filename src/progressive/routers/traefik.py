@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from math import gcd
 from string import ascii_letters, digits
@@ -59,6 +60,7 @@ THROTTLE: Final = 2.5
 ONE_PERCENT: Final = percent(1).ppm
 
 _PLAIN: Final = frozenset(f"{ascii_letters}{digits}_-")
+_HEADER: Final = re.compile(r"[a-z0-9_-]+")
 
 
 def _is_provider(instance: object, attribute: attrs.Attribute[str], value: object) -> None:
@@ -68,13 +70,22 @@ def _is_provider(instance: object, attribute: attrs.Attribute[str], value: objec
 
 
 def _is_router(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if value is not None and (
-        not isinstance(value, Mapping) or not isinstance(value.get("rule"), str)
-    ):
+    where = fields.where(instance, attribute)
+    if value is None:
+        return
+    if not isinstance(value, Mapping) or not isinstance(value.get("rule"), str):
         raise StrategyError(
-            f"{fields.where(instance, attribute)}: {fields.brief(value)} is no router of Traefik, "
-            "such as {'rule': 'Host(`shop.example`)', 'entryPoints': ['web']}"
+            f"{where}: {fields.brief(value)} is no router of Traefik, such as "
+            "{'rule': 'Host(`shop.example`)', 'entryPoints': ['web']}"
         )
+    priority = value.get("priority", 1)
+    if not isinstance(priority, int) or isinstance(priority, bool) or priority < 1:
+        raise StrategyError(
+            f"{where}: priority {fields.brief(priority)} is no whole number from 1; leave it out, "
+            "and the longest rule is first"
+        )
+    if value.get("ruleSyntax", "v3") not in ("v3", "default"):
+        raise StrategyError(f"{where}: its rules must be in the syntax of v3, as ours are")
 
 
 def _copied(value: Mapping[str, object] | None) -> dict[str, object] | None:
@@ -185,7 +196,9 @@ class Traefik(SplitFile):
     # ------------------------------------------------------------------------------- the file
 
     def _text(self, split: Split) -> str:
-        return json.dumps({"http": self._http(split)}, indent=2) + "\n"
+        text = json.dumps({"http": self._http(split)}, indent=2) + "\n"
+        # The file provider runs files as templates of Go: no two braces may stand together.
+        return re.sub(r"\{(?=\{)", r"\\u007b", text)
 
     def _words(self, text: str) -> tuple[str, str]:
         middleware = json.loads(text)["http"]["middlewares"][f"{self.service}-split"]
@@ -241,9 +254,15 @@ class Traefik(SplitFile):
         if answer is None:
             return Loaded(word="")
         word = get_path(answer, f"headers.customResponseHeaders.{SPLIT}", str)
-        service = yield from self._get("services", self.service)
-        working = service is not None and service.get("status") == "enabled"
-        return Loaded(word=word if working else "")
+        wanted = [("services", self.service)]
+        if self.router is not None:
+            written = {} if text is None else _routers_in(text)
+            wanted += [("routers", name) for name in written]
+        for kind, name in wanted:
+            found = yield from self._get(kind, name)
+            if found is None or found.get("status") != "enabled":
+                return Loaded(word="")
+        return Loaded(word=word)
 
     def _get(self, kind: str, name: str, provider: str = "") -> LocalFlow[dict[str, Any] | None]:
         """One thing as Traefik has loaded it; None if it has not."""
@@ -295,6 +314,15 @@ class Traefik(SplitFile):
                     f"no router of Traefik leads to {self.service}@{self.provider}; let one, or "
                     "give Traefik(router=...)"
                 )
+
+
+def _routers_in(text: str) -> Mapping[str, object]:
+    """The routers of a file; none of one that is not as it was written."""
+    try:
+        found: Mapping[str, object] = json.loads(text)["http"]["routers"]
+    except (ValueError, TypeError, LookupError):
+        return {}
+    return found
 
 
 def _rule(match: Match) -> str:

@@ -10,7 +10,7 @@ from typing import Final
 import attrs
 
 from progressive.adapters import local, parts
-from progressive.adapters.flow import Client, excerpt
+from progressive.adapters.flow import Client
 from progressive.adapters.http import Http, HttpClient, Request, to_http
 from progressive.adapters.local import (
     Asked,
@@ -21,6 +21,7 @@ from progressive.adapters.local import (
     ask,
     done,
 )
+from progressive.adapters.logs import ADAPTERS
 from progressive.adapters.split import Split, is_word
 from progressive.adapters.split_file import FileSplit, Loaded, SplitFile, refused
 from progressive.errors import Failure, RouterError, StrategyError
@@ -30,6 +31,7 @@ from progressive.model.router_state import Capabilities
 from progressive.model.traffic import Traffic
 from progressive.model.units import percent, seconds
 
+from .configuration import given_again, is_used, upstreams_of
 from .split import EACH_REQUEST, text_of, words_of
 from .workers import LookAtWorkers
 
@@ -41,14 +43,18 @@ LOOKS: Final = 3
 _BACKEND: Final = re.compile(r"[A-Za-z0-9._-]+(?::[0-9]{1,5})?")
 _ADDRESS: Final = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?::[0-9]{1,5})?")
 _HEADER: Final = re.compile(r"[a-z0-9-]+")
-_UPSTREAM: Final = re.compile(r"^\s*upstream\s+[\"']?([^\s\"'{]+)[\"']?\s*\{", re.MULTILINE)
 
 
 def _is_variable(instance: object, attribute: attrs.Attribute[str], value: object) -> None:
-    if not isinstance(value, str) or re.fullmatch(r"[a-z][a-z0-9_]*", value) is None:
+    if (
+        not isinstance(value, str)
+        or re.fullmatch(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*", value) is None
+        or value.endswith(("_split", "_mirror"))
+    ):
         raise StrategyError(
             f"{fields.where(instance, attribute)}: {fields.brief(value)} is no name of a variable: "
-            "small letters, digits and _, such as 'shop' for $shop"
+            "small letters, digits and single _, such as 'shop' for $shop, and not one that ends "
+            "in _split or _mirror, which stand beside it"
         )
 
 
@@ -195,10 +201,32 @@ class Nginx(SplitFile):
         nginx = shlex.join(self.nginx)
         return f" && {nginx} -t && {nginx} -s reload"
 
-    def _load(self) -> LocalFlow[str]:
+    @property
+    def _gives_up(self) -> bool:
+        return True
+
+    def _mend(self) -> str:
+        return "its error log says why"
+
+    def _answering(self, *, needed: bool) -> LocalFlow[frozenset[int]]:
+        if self.pid_file is None:
+            return frozenset()
+        try:
+            workers = yield from done(LookAtWorkers(self.pid_file))
+        except RouterError:
+            if needed:
+                raise
+            return frozenset()
+        return workers.all
+
+    def _load(self, *, back: bool) -> LocalFlow[str]:
+        """On a way back nginx is told to load also what it can't test: it keeps what it has where
+        it can't load, and that is no worse.
+        """
         failed = yield from self._tested()
-        if not failed:
-            failed = yield from self._reloaded()
+        if not failed or back:
+            told = yield from self._reloaded()
+            failed = told and (failed or told)
         return failed
 
     def _tested(self) -> LocalFlow[str]:
@@ -212,13 +240,14 @@ class Nginx(SplitFile):
     def _reloaded(self) -> LocalFlow[str]:
         """Have nginx load it; why it was not told to, empty if it was.
 
-        Raises UNKNOWN where the program did not come to its end.
+        Raises UNKNOWN where the program failed and nginx itself did not say why: what runs it may
+        have ended after nginx was told.
         """
         ended = yield from done(Program((*self.nginx, "-s", "reload"), write=True))
         refusal = self._refusal(ended, "-s", "reload")
-        if ended.code < 0:
+        if refusal and not _errors(ended):
             raise RouterError(
-                f"{refusal} killed by signal {-ended.code}: nginx was told, or not; read again",
+                f"{refusal} (it ended with {ended.code}): nginx was told, or not; read again",
                 failure=Failure.UNKNOWN,
             )
         return refusal
@@ -227,11 +256,13 @@ class Nginx(SplitFile):
         line = shlex.join((*self.nginx, *arguments))
         return "" if ended.code == 0 else f"`{line}` failed: {_said(ended)}"
 
+    # ------------------------------------------------------------ the rest of the configuration
+
     def _refuse_configuration(
         self, release: Release, traffic: Traffic, before: FileSplit, *, back: bool
     ) -> LocalFlow[None]:
         """Raise for what the whole configuration lacks. A way back goes on without knowing it, but
-        never to a stable that nginx can't reach.
+        never to a stable that nginx does not know.
         """
         try:
             ended = yield from done(Program((*self.nginx, "-T")))
@@ -243,41 +274,52 @@ class Nginx(SplitFile):
             if back:
                 return
             raise refused(f"{self._refusal(ended, '-T')}; mend it first")
-        config = ended.output.replace(before.text, "") if before.text else ended.output
-        known = _UPSTREAM.findall(config)
+        others = ended.output.replace(before.text, "") if before.text else ended.output
+        wrong = self._wrong_in(others, included=others != ended.output)
+        if back:
+            last = (release.stable or release.candidate).backend
+            if last not in others and not _ADDRESS.fullmatch(last):
+                raise refused(
+                    f"nginx has no upstream {last}, so there is nothing to go back to; add it"
+                )
+            if wrong:
+                ADAPTERS.warning("%s: %s", self.include, wrong)
+            return
+        if wrong:
+            raise refused(wrong)
+        known = upstreams_of(others)
         known += [
             version.backend
             for version in release.versions.values()
             if _ADDRESS.fullmatch(version.backend)
         ]
-        if back:
-            last = (release.stable or release.candidate).backend
-            if last not in known:
-                raise refused(
-                    f"nginx has no upstream {last}, so there is nothing to go back to; add it"
-                )
-            return
-        if config == ended.output:
-            raise refused(f"nginx does not include {self.include}; include it in http {{ }}")
-        again = re.search(
-            rf"^\s*(?:(?:map|split_clients|geo)\s.*|set\s+)\${self.variable}\b.*",
-            config,
-            re.MULTILINE,
-        )
-        if again is not None:
-            raise refused(
-                f"${self.variable} is given a second time, by {excerpt(again[0])!r}: the one that "
-                "nginx reads last rules; take the other one away"
-            )
-        for name in (self.variable, *([f"{self.variable}_mirror"] if self.mirror else [])):
-            if re.search(rf"\$(?:{name}\b|\{{{name}\}})", config) is None:
-                raise refused(f"nothing in nginx's configuration uses ${name}; let it pass there")
         parts.refuse_missing(
             release, known, what="the upstream", where="nginx", hint="add it and reload"
         )
 
+    def _wrong_in(self, config: str, *, included: bool) -> str:
+        """What of the rest of the configuration makes the file without effect; empty if nothing
+        does.
+        """
+        if not included:
+            return f"nginx does not include {self.include}; include it in http {{ }}"
+        if again := given_again(config, self.variable):
+            return (
+                f"${self.variable} or what it is made of is given a second time, by {again!r}: the "
+                "one that nginx reads last rules; take the other one away"
+            )
+        for name in (self.variable, *([f"{self.variable}_mirror"] if self.mirror else [])):
+            if not is_used(config, name):
+                return f"nothing in nginx's configuration passes requests by ${name}; let it"
+        return ""
+
+
+def _errors(ended: Ended) -> list[str]:
+    """What nginx itself has said that it can't do."""
+    return [line for line in ended.output.splitlines() if "[emerg]" in line or "[error]" in line]
+
 
 def _said(ended: Ended) -> str:
     """Why nginx refuses: its first error, else all that it said."""
-    errors = [line for line in ended.output.splitlines() if "[emerg]" in line or "[error]" in line]
+    errors = _errors(ended)
     return attrs.evolve(ended, output=errors[0]).words if errors else ended.words

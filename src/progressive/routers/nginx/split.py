@@ -36,9 +36,9 @@ def _lines(split: Split, name: str, key: str, *, mirror: bool) -> Iterator[str]:
     yield f"# Written by progressive: ${name} is the upstream of a request. Not to be edited."
     yield f"# {split.plain}"
     if key != EACH_REQUEST:
-        yield f'map {key} ${name}_key {{ "" {EACH_REQUEST}; default {key}; }}'
-        key = f"${name}_key"
-    first = f"${name}_0" if split.matches else f"${name}"
+        yield f'map {key} ${name}__key {{ "" {EACH_REQUEST}; default {key}; }}'
+        key = f"${name}__key"
+    first = f"${name}__0" if split.matches else f"${name}"
     yield f'split_clients "{name} {key}" {first} {{'
     for backend, ppm in split.weights[:-1]:
         yield f"    {_percent(ppm)} {backend};"
@@ -46,8 +46,8 @@ def _lines(split: Split, name: str, key: str, *, mirror: bool) -> Iterator[str]:
     yield "}"
     for n, match in enumerate(split.matches, 1):
         source, pattern = _pattern(match)
-        given = f"${name}" if n == len(split.matches) else f"${name}_{n}"
-        yield f'map {source} {given} {{ "{pattern}" {split.to}; default ${name}_{n - 1}; }}'
+        given = f"${name}" if n == len(split.matches) else f"${name}__{n}"
+        yield f'map {source} {given} {{ "{pattern}" {split.to}; default ${name}__{n - 1}; }}'
     if mirror:
         yield f'split_clients "{name} mirror {EACH_REQUEST}" ${name}_mirror {{'
         if split.mirror and split.mirror < MILLION:

@@ -45,8 +45,12 @@ class LookAtWorkers(Job[Workers]):
             children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
         except OSError:
             return _unseen(f"no process {master} is seen from here")
+        if b"master process" not in _title(str(master)):
+            return _unseen(f"process {master} is no master of nginx")
         titles = {int(child): _title(child) for child in children}
         workers = {child: title for child, title in titles.items() if b"worker process" in title}
+        if not workers:
+            return _unseen(f"process {master} has no worker that is seen from here")
         leaving = (child for child, title in workers.items() if b"is shutting down" in title)
         return Workers(frozenset(workers), frozenset(leaving))
 
