@@ -49,6 +49,7 @@ def test_four_packages_are_needed_at_run_time_and_the_rest_is_for_who_asks_for_i
     assert len(needed) == len(NEEDED)
     assert all(">=" in requirement for requirement in needed)
     assert set(project["project"]["optional-dependencies"]) == {
+        "aws",
         "hypothesis",
         "kubernetes",
         "opentelemetry",
@@ -122,6 +123,7 @@ def test_the_metadata_says_what_the_project_says(
     assert "Typing :: Typed" in (said.get_all("Classifier") or [])
     assert names([each for each in installed.requires or [] if "extra ==" not in each]) == NEEDED
     assert sorted(said.get_all("Provides-Extra") or []) == [
+        "aws",
         "hypothesis",
         "kubernetes",
         "opentelemetry",

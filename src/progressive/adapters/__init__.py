@@ -6,6 +6,8 @@
     http          a transport: requests over HTTP
     lines         a transport: one line a connection, over a unix socket or TCP
     local         a transport: files and programs of this machine, and HTTP beside them
+    aws           a transport: calls of AWS, by botocore
+    split_file    the base of a router whose system loads a file; `split`, what the file says
     decoding      JSON from a system, strictly
     kubernetes    one object of a cluster, read and patched by compare-and-set
     router        the base of a router: the four verbs, and what a write refuses

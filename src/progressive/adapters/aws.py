@@ -1,0 +1,205 @@
+"""Calls of AWS as a transport of adapters, by botocore (extra ``aws``): one operation a question.
+
+::
+
+    def _read(self, release: Release) -> AwsFlow[Rule]:
+        answer = yield Call("elbv2", "DescribeRules", {"RuleArns": [self.rule]})
+
+Credentials, regions, profiles, proxies and signatures are botocore's: what its session finds is
+used, and asked for anew as it expires. Its retries are switched off, as a write is sent once. It is
+synchronous, so a call runs in a thread of its own and is left behind when the deadline has passed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Generator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import partial
+from typing import Any, Final, TypeAlias, TypeVar
+
+import attrs
+
+from progressive.errors import Failure, StrategyError, WorldError
+from progressive.model import fields
+
+from .flow import Client, Exchange, Fault, excerpt
+from .waiting import Apart
+
+__all__ = ["Aws", "AwsClient", "AwsFlow", "Call"]
+
+T = TypeVar("T")
+
+CONFLICTS: Final = frozenset(
+    {"PreconditionFailedException", "ResourceConflictException", "PreconditionFailed"}
+)
+"""Codes of errors that say that somebody else was first."""
+
+THROTTLED: Final = frozenset(
+    {"Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded"}
+)
+"""Codes of errors that say that nothing was done, and that it can be asked again."""
+
+
+@attrs.frozen
+class Call:
+    """One operation of a service of AWS, as its documentation names it: ``Call("elbv2",
+    "ModifyRule", {...})``. ``write``: it changes something, so it is sent once.
+    """
+
+    service: str
+    operation: str
+    params: Mapping[str, object] = attrs.field(factory=dict)
+    write: bool = attrs.field(default=False, kw_only=True)
+
+    @property
+    def label(self) -> str:
+        return f"{self.service} {self.operation}"
+
+
+AwsFlow: TypeAlias = Generator[Call, Mapping[str, Any], T]
+"""One call of an adapter over AWS: a `Flow`."""
+
+
+@attrs.frozen(kw_only=True)
+class Aws:
+    """How AWS is reached: a ``region`` and a ``profile`` of the configuration, each by default what
+    botocore finds (the environment, ``~/.aws``, the role of the machine or of the container).
+
+    ``endpoint``: the address of another service than AWS's own, such as one for tests.
+    ``deadline``: the longest time for one write, or for reads in a row with their retries.
+    """
+
+    region: str | None = attrs.field(
+        default=None, validator=attrs.validators.optional(fields.is_name)
+    )
+    profile: str | None = attrs.field(
+        default=None, validator=attrs.validators.optional(fields.is_name)
+    )
+    endpoint: str | None = None
+    deadline: timedelta = attrs.field(
+        default=timedelta(seconds=10), converter=fields.whole_ms, validator=fields.is_duration
+    )
+
+
+@attrs.define(eq=False)
+class AwsClient(Client[Call, Mapping[str, Any]]):
+    """Runs the flows of one adapter against AWS. Its clients are made at the first call of a
+    service, and kept; they may be used from several threads.
+    """
+
+    aws: Aws
+    error: type[WorldError]
+    system: str
+    _clients: dict[str, Any] = attrs.field(init=False, repr=False, factory=dict)
+    _lock: threading.Lock = attrs.field(init=False, repr=False, factory=threading.Lock)
+
+    @property
+    def address(self) -> str:
+        return self.aws.endpoint or self.aws.region or "the region of the environment"
+
+    @property
+    def deadline(self) -> timedelta:
+        return self.aws.deadline
+
+    def exchange(self, question: Call, ends: float) -> Mapping[str, Any] | Fault:
+        try:
+            return Apart(partial(self._called, question)).wait(ends)
+        except TimeoutError:
+            return _late(question)
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[Exchange[Call, Mapping[str, Any]]]:
+        yield self._acalled
+
+    async def _acalled(self, question: Call, ends: float) -> Mapping[str, Any] | Fault:
+        try:
+            return await Apart(partial(self._called, question)).await_(ends)
+        except TimeoutError:
+            return _late(question)
+
+    def close(self) -> None:
+        """Forget the clients, and with them their connections."""
+        with self._lock:
+            clients, self._clients = self._clients, {}
+        for each in clients.values():
+            each.close()
+
+    def _called(self, question: Call) -> Mapping[str, Any] | Fault:
+        from botocore import exceptions
+
+        try:
+            client = self._client(question.service)
+            answer: Mapping[str, Any] = client._make_api_call(
+                question.operation, dict(question.params)
+            )
+        except exceptions.ClientError as error:
+            return _refused(question, error.response)
+        except exceptions.ParamValidationError as error:
+            return Fault(Failure.PERMANENT, f"not sent: {excerpt(str(error))}")
+        except (exceptions.HTTPClientError, exceptions.ConnectionError) as error:
+            sent = not isinstance(error, _not_sent())
+            why = f"{type(error).__name__}: {excerpt(str(error))}"
+            return Fault(Failure.UNKNOWN if question.write and sent else Failure.TRANSIENT, why)
+        except exceptions.BotoCoreError as error:
+            why = f"not sent: {type(error).__name__}: {excerpt(str(error))}"
+            return Fault(Failure.PERMANENT, why)
+        return answer
+
+    def _client(self, service: str) -> Any:
+        with self._lock:
+            if service not in self._clients:
+                self._clients[service] = self._made(service)
+            return self._clients[service]
+
+    def _made(self, service: str) -> Any:
+        try:
+            from botocore.config import Config
+            from botocore.session import Session
+        except ImportError:
+            raise StrategyError(
+                "AWS needs botocore; install it: pip install progressive-delivery[aws]"
+            ) from None
+        longest = max(self.aws.deadline.total_seconds(), 1.0)
+        config = Config(
+            retries={"total_max_attempts": 1}, connect_timeout=longest, read_timeout=longest
+        )
+        session = Session(profile=self.aws.profile)
+        return session.create_client(
+            service,
+            region_name=self.aws.region,
+            endpoint_url=self.aws.endpoint,
+            config=config,
+        )
+
+
+def _not_sent() -> tuple[type[Exception], ...]:
+    from botocore import exceptions
+
+    return (
+        exceptions.EndpointConnectionError,
+        exceptions.ConnectTimeoutError,
+        exceptions.ProxyConnectionError,
+        exceptions.SSLError,
+    )
+
+
+def _refused(question: Call, response: Any) -> Fault:
+    """What AWS has answered, as an error."""
+    said, status = response.get("Error", {}), 0
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    code = str(said.get("Code", "an error"))
+    why = f"answered {code}: {excerpt(str(said.get('Message', '')))}"
+    if code in CONFLICTS:
+        return Fault(Failure.CONFLICT, why, answered=True)
+    if code in THROTTLED or status == 429:
+        return Fault(Failure.TRANSIENT, why, answered=True)
+    if status >= 500:
+        return Fault(Failure.UNKNOWN if question.write else Failure.TRANSIENT, why, answered=True)
+    return Fault(Failure.PERMANENT, why, answered=True)
+
+
+def _late(question: Call) -> Fault:
+    why = "no answer: the total deadline has passed"
+    return Fault(Failure.UNKNOWN if question.write else Failure.TRANSIENT, why)

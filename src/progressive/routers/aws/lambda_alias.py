@@ -1,0 +1,151 @@
+"""A function of AWS Lambda by the versions of an alias."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any, Final
+
+import attrs
+
+from progressive.adapters import parts
+from progressive.adapters.aws import Aws, AwsClient, AwsFlow, Call
+from progressive.adapters.decoding import get_path
+from progressive.adapters.flow import Client
+from progressive.adapters.router import Router, goes_back
+from progressive.errors import Failure, RouterError, StateError
+from progressive.model import fields
+from progressive.model.release import Release
+from progressive.model.router_state import Capabilities, Marker, Served
+from progressive.model.traffic import Traffic
+from progressive.model.units import MILLION, percent
+
+__all__ = ["LambdaAlias"]
+
+OURS: Final = "progressive "
+"""What the marker stands behind, in the description of the alias."""
+
+
+@attrs.frozen(kw_only=True)
+class _Alias:
+    """The alias as it stands: parts per million by version, its description, and the marker."""
+
+    shares: dict[str, int]
+    description: str
+    revision: str | None
+    marker: Marker | None
+
+
+@attrs.frozen(kw_only=True)
+class LambdaAlias(Router[Call, Mapping[str, Any], _Alias]):
+    """One ``alias`` of one ``function`` of AWS Lambda: its main version is stable, the further one
+    the candidate.
+
+    Weights are multiples of 0.1 %, drawn by Lambda for every call. At 100 % the candidate is the
+    main version. The marker stands at the end of the alias' description. A write quotes the
+    alias' ``RevisionId``, and Lambda refuses it if the alias has changed since. A version that is
+    not there is refused by Lambda itself. (Tried on moto 5, which is no Lambda: it keeps what it is
+    told, and compares no revision.)
+    """
+
+    function: str = attrs.field(validator=fields.is_name)
+    alias: str = attrs.field(validator=fields.is_name)
+    aws: Aws = attrs.field(factory=Aws, validator=fields.is_a(Aws, "Aws(region=...)"))
+    capabilities = Capabilities(smallest_weight=percent(0.1), marker=True, compare_and_set=True)
+    """Multiples of 0.1 % for two versions, a marker, and writes that Lambda compares."""
+    _client: Client[Call, Mapping[str, Any]] = attrs.field(
+        init=False,
+        repr=False,
+        eq=False,
+        default=attrs.Factory(
+            lambda self: AwsClient(self.aws, RouterError, "AWS"), takes_self=True
+        ),
+    )
+
+    @property
+    def _named(self) -> dict[str, str]:
+        return {"FunctionName": self.function, "Name": self.alias}
+
+    def undo(self, release: Release) -> str:
+        """The line to type (with the AWS CLI and jq) to give all calls back to stable. It closes
+        the marker too: a driver that still runs goes back.
+        """
+        more = "".join(
+            f" --{name} {shlex.quote(value)}"
+            for name, value in (
+                ("region", self.aws.region),
+                ("profile", self.aws.profile),
+                ("endpoint-url", self.aws.endpoint),
+            )
+            if value
+        )
+        aws = f"aws{more} lambda"
+        of = f"--function-name {shlex.quote(self.function)} --name {shlex.quote(self.alias)}"
+        stable = shlex.quote((release.stable or release.candidate).backend)
+        program = (
+            '(.Description // "") | if test("progressive [0-9]+:[0-9]+:[01]") then '
+            'sub("progressive (?<g>[0-9]+):(?<s>[0-9]+):[01]"; "progressive \\(.g):\\(.s):1") '
+            'else . + "progressive 0:0:1" end'
+        )
+        return (
+            f"{aws} update-alias {of} --function-version {stable} "
+            "--routing-config AdditionalVersionWeights={} "
+            f'--description "$({aws} get-alias {of} | jq -r {shlex.quote(program)})"'
+        )
+
+    def _where(self) -> str:
+        return f"alias {self.alias} of {self.function}"
+
+    def _read(self, release: Release) -> AwsFlow[_Alias]:
+        answer = yield Call("lambda", "GetAlias", self._named)
+        routing = answer.get("RoutingConfig") or {}
+        further = routing.get("AdditionalVersionWeights") or {}
+        shares = {name: round(weight * MILLION) for name, weight in further.items()}
+        main = get_path(answer, "FunctionVersion", str)
+        rest = MILLION
+        for each in shares.values():
+            rest -= each
+        shares[main] = shares.get(main, 0) + rest
+        description, _, marker = answer.get("Description", "").rpartition(OURS)
+        if not marker or not answer.get("Description", "").count(OURS):
+            description, marker = answer.get("Description", ""), ""
+        return _Alias(
+            shares=shares,
+            description=description,
+            revision=answer.get("RevisionId"),
+            marker=self._marker(marker) if marker else None,
+        )
+
+    def _marker(self, text: str) -> Marker:
+        try:
+            return Marker.loads(text)
+        except StateError as error:
+            why = f"{self._where()}: its description: {error}; edited by hand? end it before that"
+        raise RouterError(why, failure=Failure.PERMANENT)
+
+    def _served(self, release: Release, found: _Alias) -> Served:
+        return parts.served(
+            [parts.Part.of(release, found.shares)],
+            version=f"{found.revision} {sorted(found.shares.items())} {found.marker}",
+            marker=found.marker,
+        )
+
+    def _write(
+        self, release: Release, traffic: Traffic, marker: Marker, before: _Alias
+    ) -> AwsFlow[None]:
+        main = (release.stable or release.candidate).backend
+        further: dict[str, float] = {}
+        if traffic.candidate.ppm == MILLION:
+            main = release.candidate.backend
+        elif traffic.candidate.ppm:
+            further = {release.candidate.backend: traffic.candidate.ppm / MILLION}
+        changed: dict[str, object] = {
+            **self._named,
+            "FunctionVersion": main,
+            "RoutingConfig": {"AdditionalVersionWeights": further},
+            "Description": f"{before.description}{OURS}{marker.dumps()}",
+        }
+        back = goes_back(traffic, self._served(release, before), marker)
+        if before.revision is not None and not (back and marker.closed):
+            changed["RevisionId"] = before.revision
+        yield Call("lambda", "UpdateAlias", changed, write=True)

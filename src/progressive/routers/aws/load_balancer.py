@@ -1,0 +1,306 @@
+"""A load balancer of AWS by the weights of target groups, in a rule or in a listener."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from math import gcd
+from typing import Any, Final
+
+import attrs
+
+from progressive.adapters import parts
+from progressive.adapters.aws import Aws, AwsClient, AwsFlow, Call
+from progressive.adapters.decoding import get_path
+from progressive.adapters.flow import Client, after_write
+from progressive.adapters.router import Router, goes_back
+from progressive.errors import Failure, RouterError, StateError, StrategyError
+from progressive.model import fields
+from progressive.model.release import Release, Track
+from progressive.model.router_state import Capabilities, Marker, Served
+from progressive.model.traffic import Traffic
+from progressive.model.units import percent
+
+__all__ = ["LoadBalancer"]
+
+TAG: Final = "progressive"
+"""The tag that carries the marker."""
+
+TAKING: Final = ("healthy", "unavailable")
+"""States of targets that get requests; of a function there are no checks."""
+
+
+def _is_arn(instance: object, attribute: attrs.Attribute[str], value: object) -> None:
+    kinds = (":listener/", ":listener-rule/")
+    if not isinstance(value, str) or not any(kind in value for kind in kinds):
+        raise StrategyError(
+            f"{fields.where(instance, attribute)}: {fields.brief(value)} is no ARN of a listener "
+            "or of a listener's rule, such as 'arn:aws:elasticloadbalancing:eu-west-1:123456789012:"
+            "listener-rule/app/shop/...'"
+        )
+
+
+@attrs.frozen(kw_only=True)
+class _Forward:
+    """The actions as they stand, the weights of the target groups by ARN, and the marker."""
+
+    actions: tuple[Mapping[str, Any], ...]
+    weights: dict[str, int]
+    sticky: bool
+    marker: Marker | None
+
+    @property
+    def names(self) -> dict[str, int]:
+        """The weights by the names of the groups."""
+        return {_name(arn): weight for arn, weight in self.weights.items()}
+
+    def problem(self) -> str:
+        """What keeps its weights from being shares; empty if nothing does."""
+        if not self.weights:
+            return "it has no forward action to target groups; give it one"
+        if len(self.names) != len(self.weights):
+            return "two of its target groups have one name; that is another account's, take it out"
+        return ""
+
+
+@attrs.frozen(kw_only=True)
+class LoadBalancer(Router[Call, Mapping[str, Any], _Forward]):
+    """One rule, or the default action of one listener, of a load balancer of AWS, by its ``arn``.
+
+    Weights are multiples of 0.1 %, drawn by AWS for every request. What else the actions have
+    (authentication before the forward action, the order, stickiness) stays as it is. The marker is
+    a tag of the rule or the listener, written before what rises and after what falls. AWS can't
+    refuse a write because something moved since the read; this looks again just before it writes.
+
+    Before traffic is raised, the candidate's target group must be there and have a target that is
+    healthy. Target groups of neither version count as `Served.unattributed`, and a way back sets
+    them to 0.
+
+    Where the action is sticky, a client stays with its target group, also when the weights move:
+    that is refused, unless ``sticky=True`` says that it is known. (Tried on moto 5, which is no
+    load balancer: it keeps what it is told.)
+    """
+
+    arn: str = attrs.field(validator=_is_arn)
+    aws: Aws = attrs.field(factory=Aws, validator=fields.is_a(Aws, "Aws(region=...)"))
+    sticky: bool = attrs.field(default=False, validator=fields.is_a(bool, "True or False"))
+    capabilities: Capabilities = attrs.field(
+        init=False,
+        repr=False,
+        eq=False,
+        default=attrs.Factory(
+            lambda self: Capabilities(
+                smallest_weight=percent(0.1), baseline=True, marker=True, sticky=self.sticky
+            ),
+            takes_self=True,
+        ),
+    )
+    """Multiples of 0.1 % for up to three versions, and a marker."""
+    _client: Client[Call, Mapping[str, Any]] = attrs.field(
+        init=False,
+        repr=False,
+        eq=False,
+        default=attrs.Factory(
+            lambda self: AwsClient(self.aws, RouterError, "AWS"), takes_self=True
+        ),
+    )
+
+    @property
+    def _of_rule(self) -> bool:
+        return ":listener-rule/" in self.arn
+
+    def undo(self, release: Release) -> str:
+        """The line to type (with the AWS CLI and jq) to give all traffic back to stable. It closes
+        the marker too: a driver that still runs goes back.
+        """
+        stable = (release.stable or release.candidate).backend
+        kind, listed, key = (
+            ("rule", "Rules", "Actions")
+            if self._of_rule
+            else (
+                "listener",
+                "Listeners",
+                "DefaultActions",
+            )
+        )
+        more = "".join(
+            f" --{name} {shlex.quote(value)}"
+            for name, value in (
+                ("region", self.aws.region),
+                ("profile", self.aws.profile),
+                ("endpoint-url", self.aws.endpoint),
+            )
+            if value
+        )
+        aws = f"aws{more} elbv2"
+        here = shlex.quote(self.arn)
+        program = (
+            f".{listed}[0].{key} | map(if .ForwardConfig then del(.TargetGroupArn) | "
+            ".ForwardConfig.TargetGroups |= map(.Weight = "
+            f'(if (.TargetGroupArn | split("/")[-2]) == {json.dumps(stable)} then 1 else 0 end)) '
+            "else . end)"
+        )
+        marked = (
+            f'.TagDescriptions[0].Tags | map(select(.Key == "{TAG}"))[0].Value // "0:0:0" | '
+            'split(":") | .[2] = "1" | join(":") '
+            f'| "Key={TAG},Value=" + .'
+        )
+        option = "actions" if self._of_rule else "default-actions"
+        return (
+            f"{aws} add-tags --resource-arns {here} --tags "
+            f'"$({aws} describe-tags --resource-arns {here} | jq -r {shlex.quote(marked)})" && '
+            f"{aws} modify-{kind} --{kind}-arn {here} --{option} "
+            f'"$({aws} describe-{kind}s --{kind}-arns {here} | jq -c {shlex.quote(program)})"'
+        )
+
+    def _where(self) -> str:
+        return self.arn.rpartition(":")[2]
+
+    def _read(self, release: Release) -> AwsFlow[_Forward]:
+        if self._of_rule:
+            answer = yield Call("elbv2", "DescribeRules", {"RuleArns": [self.arn]})
+            actions = get_path(answer, "Rules.0.Actions", list)
+        else:
+            answer = yield Call("elbv2", "DescribeListeners", {"ListenerArns": [self.arn]})
+            actions = get_path(answer, "Listeners.0.DefaultActions", list)
+        tags = yield Call("elbv2", "DescribeTags", {"ResourceArns": [self.arn]})
+        weights: dict[str, int] = {}
+        sticky = False
+        for action in actions:
+            weights.update(_weights(action))
+            sticky = sticky or bool(_stickiness(action).get("Enabled"))
+        marker = self._marker(get_path(tags, "TagDescriptions", list))
+        return _Forward(actions=tuple(actions), weights=weights, sticky=sticky, marker=marker)
+
+    def _marker(self, described: list[Any]) -> Marker | None:
+        tags = {each["Key"]: each["Value"] for one in described for each in one.get("Tags", ())}
+        if TAG not in tags:
+            return None
+        try:
+            return Marker.loads(tags[TAG])
+        except StateError as error:
+            why = f"{self._where()}: the tag {TAG}: {error}; edited by hand? take it away"
+        raise RouterError(why, failure=Failure.PERMANENT)
+
+    def _served(self, release: Release, found: _Forward) -> Served:
+        said = repr((sorted(found.weights.items()), found.marker)).encode()
+        return parts.served(
+            [parts.Part.of(release, found.names)],
+            version=hashlib.sha256(said).hexdigest()[:16],
+            marker=found.marker,
+            whole=not found.problem() and parts.is_whole(release, found.names),
+        )
+
+    def _refuse_found(self, release: Release, found: _Forward) -> None:
+        problem = found.problem()
+        if not problem and found.sticky and not self.sticky:
+            problem = (
+                "its target groups are sticky: a client stays with the one that it had, at any "
+                "weight. Switch that off, or give sticky=True if it shall be so"
+            )
+        if problem:
+            raise RouterError(f"{self._where()}: {problem}", failure=Failure.PERMANENT)
+        parts.refuse_missing(
+            release,
+            found.names,
+            what="the target group",
+            where=self._where(),
+            hint="add it to its forward action with weight 0",
+        )
+
+    def _write(
+        self, release: Release, traffic: Traffic, marker: Marker, before: _Forward
+    ) -> AwsFlow[None]:
+        shares = {
+            version.backend: traffic.share(track).ppm for track, version in release.versions.items()
+        }
+        last = (release.stable or release.candidate).backend
+        if last not in before.names:
+            raise RouterError(
+                f"{self._where()} has no target group {last}, so there is nothing to go back to; "
+                "add it",
+                failure=Failure.PERMANENT,
+            )
+        back = goes_back(traffic, self._served(release, before), marker)
+        if not back:
+            yield from self._refuse_unhealthy(release, traffic, before)
+        wanted = _smallest({arn: shares.get(_name(arn), 0) for arn in before.weights})
+        changes = [] if wanted == _smallest(before.weights) else [self._change(before, wanted)]
+        tag = [{"Key": TAG, "Value": marker.dumps()}]
+        mark = Call("elbv2", "AddTags", {"ResourceArns": [self.arn], "Tags": tag}, write=True)
+        first, *rest = [*changes, mark] if back else [mark, *changes]
+        yield first
+        with after_write():
+            for each in rest:  # noqa: UP028 - a list can't be sent an answer
+                yield each
+
+    def _change(self, before: _Forward, weights: Mapping[str, int]) -> Call:
+        actions = [_with(action, weights) for action in before.actions]
+        if self._of_rule:
+            params = {"RuleArn": self.arn, "Actions": actions}
+            return Call("elbv2", "ModifyRule", params, write=True)
+        params = {"ListenerArn": self.arn, "DefaultActions": actions}
+        return Call("elbv2", "ModifyListener", params, write=True)
+
+    def _refuse_unhealthy(
+        self, release: Release, traffic: Traffic, before: _Forward
+    ) -> AwsFlow[None]:
+        """Raise for a version that shall have traffic and has no target that could take it."""
+        arns = {_name(arn): arn for arn in before.weights}
+        for track, version in release.versions.items():
+            if track is Track.STABLE or not traffic.share(track).ppm:
+                continue
+            group = {"TargetGroupArn": arns[version.backend]}
+            answer = yield Call("elbv2", "DescribeTargetHealth", group)
+            found = get_path(answer, "TargetHealthDescriptions", list)
+            states = [each.get("TargetHealth", {}).get("State", "") for each in found]
+            if not any(state in TAKING for state in states):
+                counted = ", ".join(f"{states.count(each)} {each}" for each in sorted(set(states)))
+                raise RouterError(
+                    f"{track.label(release)} has no healthy target in {version.backend} "
+                    f"({counted or 'no target at all'}): its share would be errors",
+                    failure=Failure.TRANSIENT,
+                )
+
+
+def _name(arn: str) -> str:
+    """The name of a target group: ``...:targetgroup/shop-v1/73e2d6bc24d8a067``."""
+    return arn.split("/")[1] if arn.count("/") > 1 else arn
+
+
+def _weights(action: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    """The target groups of an action. One alone may stand there without a weight."""
+    groups = action.get("ForwardConfig", {}).get("TargetGroups", [])
+    for each in groups:
+        yield each["TargetGroupArn"], each.get("Weight", 1)
+    if not groups and "TargetGroupArn" in action:
+        yield action["TargetGroupArn"], 1
+
+
+def _stickiness(action: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = action.get("ForwardConfig", {}).get(
+        "TargetGroupStickinessConfig", {}
+    )
+    return found
+
+
+def _with(action: Mapping[str, Any], weights: Mapping[str, int]) -> dict[str, Any]:
+    """The action with other weights. Of one that asks who the user is, AWS does not tell the
+    secret, and keeps it if that is said.
+    """
+    if action.get("Type") == "authenticate-oidc":
+        config = {**action["AuthenticateOidcConfig"], "UseExistingClientSecret": True}
+        return {**action, "AuthenticateOidcConfig": config}
+    if not any(_weights(action)):
+        return dict(action)
+    groups = [{"TargetGroupArn": arn, "Weight": weights[arn]} for arn, _ in _weights(action)]
+    kept = {name: each for name, each in action.items() if name != "TargetGroupArn"}
+    return {**kept, "ForwardConfig": {**action.get("ForwardConfig", {}), "TargetGroups": groups}}
+
+
+def _smallest(weights: Mapping[str, int]) -> dict[str, int]:
+    """The smallest whole numbers that stand to each other as these do: at most 999 of 1000."""
+    common = gcd(*weights.values()) or 1
+    return {name: weight // common for name, weight in weights.items()}
