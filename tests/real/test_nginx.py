@@ -133,7 +133,7 @@ def test_none_of_the_laws_is_left_out(nginx: NginxProcess, three: Release) -> No
             with proxy.breaking(how), nginx.breaking(how):
                 yield
 
-        status = Http(f"http://{proxy.address}", deadline=seconds(0.4))
+        status = Http(f"http://{proxy.address}", deadline=seconds(1))
         with nginx.router(status=status, nginx=nginx.breakable) as router:
             report = check_router(
                 router,
@@ -152,7 +152,7 @@ def test_none_of_the_laws_is_left_out(nginx: NginxProcess, three: Release) -> No
                         "hang_reply",
                     )
                 },
-                within=seconds(10),
+                within=seconds(20),
                 writes=lambda: nginx.reloads,
                 undo=typed,
                 settle=seconds(3),
@@ -330,7 +330,7 @@ def test_a_way_back_does_not_wait_for_a_test_that_hangs(
     nginx: NginxProcess, router: Nginx, three: Release
 ) -> None:
     give(router, three, 50)
-    status = Http(nginx.status, deadline=seconds(0.5))
+    status = Http(nginx.status, deadline=seconds(2))
     with (
         nginx.router(nginx=nginx.breakable, status=status) as slow,
         nginx.breaking("test_hangs"),

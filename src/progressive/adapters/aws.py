@@ -27,7 +27,7 @@ from progressive.model import fields
 from .flow import Client, Exchange, Fault, excerpt
 from .waiting import Apart
 
-__all__ = ["Aws", "AwsClient", "AwsFlow", "Call"]
+__all__ = ["Answer", "Aws", "AwsClient", "AwsFlow", "Call"]
 
 T = TypeVar("T")
 
@@ -58,7 +58,10 @@ class Call:
         return f"{self.service} {self.operation}"
 
 
-AwsFlow: TypeAlias = Generator[Call, Mapping[str, Any], T]
+Answer: TypeAlias = Mapping[str, object]
+"""What AWS has answered, as botocore reads it."""
+
+AwsFlow: TypeAlias = Generator[Call, Answer, T]
 """One call of an adapter over AWS: a `Flow`."""
 
 
@@ -84,7 +87,7 @@ class Aws:
 
 
 @attrs.define(eq=False)
-class AwsClient(Client[Call, Mapping[str, Any]]):
+class AwsClient(Client[Call, Answer]):
     """Runs the flows of one adapter against AWS. Its clients are made at the first call of a
     service, and kept; they may be used from several threads.
     """
@@ -103,17 +106,17 @@ class AwsClient(Client[Call, Mapping[str, Any]]):
     def deadline(self) -> timedelta:
         return self.aws.deadline
 
-    def exchange(self, question: Call, ends: float) -> Mapping[str, Any] | Fault:
+    def exchange(self, question: Call, ends: float) -> Answer | Fault:
         try:
             return Apart(partial(self._called, question)).wait(ends)
         except TimeoutError:
             return _late(question)
 
     @asynccontextmanager
-    async def connect(self) -> AsyncIterator[Exchange[Call, Mapping[str, Any]]]:
+    async def connect(self) -> AsyncIterator[Exchange[Call, Answer]]:
         yield self._acalled
 
-    async def _acalled(self, question: Call, ends: float) -> Mapping[str, Any] | Fault:
+    async def _acalled(self, question: Call, ends: float) -> Answer | Fault:
         try:
             return await Apart(partial(self._called, question)).await_(ends)
         except TimeoutError:
@@ -126,14 +129,12 @@ class AwsClient(Client[Call, Mapping[str, Any]]):
         for each in clients.values():
             each.close()
 
-    def _called(self, question: Call) -> Mapping[str, Any] | Fault:
+    def _called(self, question: Call) -> Answer | Fault:
         from botocore import exceptions
 
         try:
             client = self._client(question.service)
-            answer: Mapping[str, Any] = client._make_api_call(
-                question.operation, dict(question.params)
-            )
+            answer: Answer = client._make_api_call(question.operation, dict(question.params))
         except exceptions.ClientError as error:
             return _refused(question, error.response)
         except exceptions.ParamValidationError as error:

@@ -301,15 +301,18 @@ class SplitFile(Router[Asked, object, FileSplit]):
     ) -> LocalFlow[FileSplit]:
         """Look until the file is loaded, and those that answered ``earlier`` are gone."""
         patience = min(self._patience, self._client.deadline.total_seconds() / 2)
-        for look in range(1 + round(patience / NAP)):
-            if look:
-                yield from done(Pause(NAP))
+        looks = round(patience / NAP)
+        while True:
             found = yield from self._asked((yield from self._file_now()), needed=True)
             assert found.loaded is not None  # it was asked
             gone = frozenset(earlier).isdisjoint(found.loaded.processes)
             if found.text != text or (found.is_loaded and gone):
                 self._notice(found, before)
                 return found
+            if not looks:
+                break
+            looks -= 1
+            yield from done(Pause(NAP))
         if not found.is_loaded and patience:
             ADAPTERS.warning(
                 "%s: written, and %s has not loaded it after %g s; %s",

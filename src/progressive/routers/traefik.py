@@ -63,7 +63,7 @@ _PLAIN: Final = frozenset(f"{ascii_letters}{digits}_-")
 _HEADER: Final = re.compile(r"[a-z0-9_-]+")
 
 
-def _is_provider(instance: object, attribute: attrs.Attribute[str], value: object) -> None:
+def _is_provider(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if value not in ("file", "http"):
         where = fields.where(instance, attribute)
         raise StrategyError(f"{where}: {fields.brief(value)} is not one of 'file', 'http'")
@@ -263,6 +263,17 @@ class Traefik(SplitFile):
             if found is None or found.get("status") != "enabled":
                 return Loaded(word="")
         return Loaded(word=word)
+
+    def _refuse(self, release: Release, traffic: Traffic) -> None:
+        super()._refuse(release, traffic)
+        for match in traffic.matches:
+            if match.source == "header" and (
+                match.name == "host" or _HEADER.fullmatch(match.name) is None
+            ):
+                raise refused(
+                    f"header {match.name!r}: a rule of Traefik can't tell it; use letters, digits, "
+                    "_ and -, and for host the rule of the router"
+                )
 
     def _get(self, kind: str, name: str, provider: str = "") -> LocalFlow[dict[str, Any] | None]:
         """One thing as Traefik has loaded it; None if it has not."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from typing import Any, Final
 
 import attrs
 
 from progressive.adapters import parts
-from progressive.adapters.aws import Aws, AwsClient, AwsFlow, Call
+from progressive.adapters.aws import Answer, Aws, AwsClient, AwsFlow, Call
 from progressive.adapters.decoding import get_path
 from progressive.adapters.flow import Client
 from progressive.adapters.router import Router, goes_back
@@ -37,7 +36,7 @@ class _Alias:
 
 
 @attrs.frozen(kw_only=True)
-class LambdaAlias(Router[Call, Mapping[str, Any], _Alias]):
+class LambdaAlias(Router[Call, Answer, _Alias]):
     """One ``alias`` of one ``function`` of AWS Lambda: its main version is stable, the further one
     the candidate.
 
@@ -53,7 +52,7 @@ class LambdaAlias(Router[Call, Mapping[str, Any], _Alias]):
     aws: Aws = attrs.field(factory=Aws, validator=fields.is_a(Aws, "Aws(region=...)"))
     capabilities = Capabilities(smallest_weight=percent(0.1), marker=True, compare_and_set=True)
     """Multiples of 0.1 % for two versions, a marker, and writes that Lambda compares."""
-    _client: Client[Call, Mapping[str, Any]] = attrs.field(
+    _client: Client[Call, Answer] = attrs.field(
         init=False,
         repr=False,
         eq=False,
@@ -97,7 +96,7 @@ class LambdaAlias(Router[Call, Mapping[str, Any], _Alias]):
         return f"alias {self.alias} of {self.function}"
 
     def _read(self, release: Release) -> AwsFlow[_Alias]:
-        answer = yield Call("lambda", "GetAlias", self._named)
+        answer: Any = yield Call("lambda", "GetAlias", self._named)
         routing = answer.get("RoutingConfig") or {}
         further = routing.get("AdditionalVersionWeights") or {}
         shares = {name: round(weight * MILLION) for name, weight in further.items()}

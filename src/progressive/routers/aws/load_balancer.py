@@ -12,7 +12,7 @@ from typing import Any, Final
 import attrs
 
 from progressive.adapters import parts
-from progressive.adapters.aws import Aws, AwsClient, AwsFlow, Call
+from progressive.adapters.aws import Answer, Aws, AwsClient, AwsFlow, Call
 from progressive.adapters.decoding import get_path
 from progressive.adapters.flow import Client, after_write
 from progressive.adapters.router import Router, goes_back
@@ -66,7 +66,7 @@ class _Forward:
 
 
 @attrs.frozen(kw_only=True)
-class LoadBalancer(Router[Call, Mapping[str, Any], _Forward]):
+class LoadBalancer(Router[Call, Answer, _Forward]):
     """One rule, or the default action of one listener, of a load balancer of AWS, by its ``arn``.
 
     Weights are multiples of 0.1 %, drawn by AWS for every request. What else the actions have
@@ -98,7 +98,7 @@ class LoadBalancer(Router[Call, Mapping[str, Any], _Forward]):
         ),
     )
     """Multiples of 0.1 % for up to three versions, and a marker."""
-    _client: Client[Call, Mapping[str, Any]] = attrs.field(
+    _client: Client[Call, Answer] = attrs.field(
         init=False,
         repr=False,
         eq=False,

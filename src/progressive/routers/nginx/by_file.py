@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -58,6 +58,11 @@ def _is_variable(instance: object, attribute: attrs.Attribute[str], value: objec
         )
 
 
+def _is_pid_file(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None:
+        local.is_path(instance, attribute, value)
+
+
 def _is_key(instance: object, attribute: attrs.Attribute[str], value: object) -> None:
     if not isinstance(value, str) or re.fullmatch(r"\$[a-z][A-Za-z0-9_]*", value) is None:
         raise StrategyError(
@@ -100,7 +105,7 @@ class Nginx(SplitFile):
     nginx: tuple[str, ...] = attrs.field(
         default=("nginx",), converter=local.arguments, validator=local.is_program
     )
-    pid_file: str | None = attrs.field(default="/run/nginx.pid")
+    pid_file: str | None = attrs.field(default="/run/nginx.pid", validator=_is_pid_file)
     drain: timedelta = attrs.field(
         default=seconds(5), converter=fields.whole_ms, validator=fields.is_span
     )
@@ -138,11 +143,6 @@ class Nginx(SplitFile):
             takes_self=True,
         ),
     )
-
-    @pid_file.validator
-    def _is_pid_file(self, attribute: attrs.Attribute[str | None], value: object) -> None:
-        if value is not None:
-            local.is_path(self, attribute, value)
 
     @property
     def _file(self) -> str:
