@@ -119,7 +119,7 @@ def test_none_of_the_laws_is_left_out(caddy: CaddyProcess, three: Release) -> No
     ) as proxy:
         # Caddy answers 403 to any other host than the one that it listens as.
         host = {"Host": caddy.admin.removeprefix("http://")}
-        admin = Http(f"http://{proxy.address}", headers=host, deadline=seconds(0.5))
+        admin = Http(f"http://{proxy.address}", headers=host, deadline=seconds(1))
         with Caddy(admin=admin, id="app") as router:
             report = check_router(
                 router,

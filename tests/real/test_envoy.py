@@ -230,7 +230,7 @@ def test_the_router_says_what_it_knows_in_every_way_that_envoy_can_be_out_of_rea
         is_write=lambda sent: sent.startswith(b"POST"),
         success=b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nOK\n",
     ) as proxy:
-        admin = Http(f"http://{proxy.address}", deadline=seconds(0.3))
+        admin = Http(f"http://{proxy.address}", deadline=seconds(1))
         with Envoy(admin=admin, prefix="three") as router:
             report = check_router(
                 router,

@@ -144,7 +144,7 @@ def test_none_of_the_laws_is_left_out(haproxy: HAProxyProcess, way: str) -> None
         failure=b"Out of memory error.\n\n",
         success=b"\n",
     ) as proxy:
-        socket = LineSocket(proxy.address, deadline=seconds(0.3))
+        socket = LineSocket(proxy.address, deadline=seconds(1))
         router: Router
         if way == "by_map":
             router = HAProxy(socket=socket, map=haproxy.map)

@@ -130,11 +130,16 @@ class AwsClient(Client[Call, Answer]):
             each.close()
 
     def _called(self, question: Call) -> Answer | Fault:
-        from botocore import exceptions
+        try:
+            from botocore import exceptions, xform_name
+        except ImportError:
+            raise StrategyError(
+                "AWS needs botocore; install it: pip install progressive-delivery[aws]"
+            ) from None
 
         try:
-            client = self._client(question.service)
-            answer: Answer = client._make_api_call(question.operation, dict(question.params))
+            operation = getattr(self._client(question.service), xform_name(question.operation))
+            answer: Answer = operation(**question.params)
         except exceptions.ClientError as error:
             return _refused(question, error.response)
         except exceptions.ParamValidationError as error:
@@ -155,13 +160,9 @@ class AwsClient(Client[Call, Answer]):
             return self._clients[service]
 
     def _made(self, service: str) -> Any:
-        try:
-            from botocore.config import Config
-            from botocore.session import Session
-        except ImportError:
-            raise StrategyError(
-                "AWS needs botocore; install it: pip install progressive-delivery[aws]"
-            ) from None
+        from botocore.config import Config
+        from botocore.session import Session
+
         longest = max(self.aws.deadline.total_seconds(), 1.0)
         config = Config(
             retries={"total_max_attempts": 1}, connect_timeout=longest, read_timeout=longest
