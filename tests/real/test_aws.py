@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import http.server
 import importlib.util
 import io
 import os
 import subprocess
+import threading
 import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import attrs
 import httpx
 import pytest
-from tests.support.aws_double import Balancer, Double, aws_double
+from tests.support.aws_double import ENVIRONMENT, Balancer, Double, aws_double
+from tests.support.envoy_process import wait_until
 
 from progressive import (
     Canary,
@@ -28,7 +32,8 @@ from progressive import (
     run,
     start,
 )
-from progressive.adapters.aws import Call, _refused
+from progressive.adapters.aws import AwsClient, Call, _refused
+from progressive.adapters.flow import Fault
 from progressive.errors import ConflictError, Failure, RouterError, StrategyError
 from progressive.model.release import Release, Version
 from progressive.model.router_state import Marker, Served
@@ -281,22 +286,142 @@ def test_a_change_since_the_read_is_refused(balancer: Balancer, router: LoadBala
         router.apply(THREE, ALL_STABLE, marker=FIRST, expect=version)
 
 
-def test_a_marker_that_somebody_edited_is_said(balancer: Balancer, router: LoadBalancer) -> None:
+def drain(router: LoadBalancer, flow: Any, asked: Any) -> None:
+    """Run a call to its end."""
+    while True:
+        asked = flow.send(router._client.exchange(asked, time.monotonic() + 60))
+
+
+def test_what_a_person_closes_no_raise_opens(balancer: Balancer, router: LoadBalancer) -> None:
+    """The line is typed between the read of a raise and its writes."""
+    give(router, 10)
+    flow = router.applying(
+        THREE, Traffic(candidate=percent(50)), attrs.evolve(FIRST, serial=1), None
+    )
+    asked: Any = next(flow)
+    while not asked.write:
+        answer: Any = router._client.exchange(asked, time.monotonic() + 60)
+        asked = flow.send(answer)
+    typed(router.undo(THREE))
+    with pytest.raises(ConflictError, match="written, but"):
+        drain(router, flow, asked)
+
+    found = router.read(THREE).marker
+    assert found is not None
+    assert found.closed
+    assert rollback_now(router, THREE).shows(ALL_STABLE)
+
+
+def test_the_line_keeps_the_secret_of_a_client(balancer: Balancer, router: LoadBalancer) -> None:
+    assert ".AuthenticateOidcConfig.UseExistingClientSecret = true" in router.undo(THREE)
+
+
+def test_a_claim_finds_out_whether_it_may_write(router: LoadBalancer) -> None:
+    flow = router.applying(THREE, ALL_STABLE, FIRST, None)
+    asked: Any = next(flow)
+    written: list[str] = []
+    while len(written) < 2:
+        if asked.write:
+            written.append(asked.operation)
+        answer: Any = router._client.exchange(asked, time.monotonic() + 60)
+        asked = flow.send(answer)
+    assert written == ["AddTags", "ModifyRule"]
+
+
+def test_the_default_rule_is_its_listener_s(balancer: Balancer, double: Double) -> None:
+    rules = balancer.elbv2.describe_rules(ListenerArn=balancer.listener)["Rules"]
+    [default] = [each["RuleArn"] for each in rules if each["IsDefault"]]
+    with (
+        router_of(double, default) as router,
+        pytest.raises(RouterError, match="it is the default rule, which only its listener"),
+    ):
+        router.apply(THREE, ALL_STABLE, marker=FIRST, expect=None)
+
+
+def test_a_marker_that_somebody_edited_stops_no_way_back(
+    balancer: Balancer, router: LoadBalancer
+) -> None:
     tags = [{"Key": "progressive", "Value": "mine"}]
     balancer.elbv2.add_tags(ResourceArns=[balancer.rule], Tags=tags)
 
+    balancer.edit({"shop-v1": 1, "shop-v2": 1, "shop-v1-fresh": 0})
+
+    assert not router.read(THREE).converged
     with pytest.raises(RouterError, match=r"the tag progressive: .*edited by hand"):
-        router.read(THREE)
+        give(router, 100)
+    assert rollback_now(router, THREE).shows(ALL_STABLE)
 
 
 def test_without_credentials_nothing_is_sent(
     balancer: Balancer, router: LoadBalancer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """And no client is kept that has none: the service that gives them may be away for a moment."""
+    key = os.environ["AWS_ACCESS_KEY_ID"]
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    aws = attrs.evolve(router.aws, deadline=seconds(0.5))
+    with attrs.evolve(router, aws=aws) as again:
+        with pytest.raises(RouterError, match="not sent: NoCredentialsError") as caught:
+            again.read(THREE)
+        assert caught.value.failure is Failure.TRANSIENT
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
+        assert again.read(THREE).shows(ALL_STABLE)
 
-    with pytest.raises(RouterError, match="not sent: NoCredentialsError") as caught:
-        router.read(THREE)
-    assert caught.value.failure is Failure.PERMANENT
+
+def test_a_write_that_nobody_waits_for_any_more_is_not_sent(
+    balancer: Balancer, router: LoadBalancer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Credentials that take long, say: it would come after the way back."""
+    from botocore.signers import RequestSigner
+
+    sign = RequestSigner.sign
+    waits = threading.Event()
+
+    def slowly(self: Any, operation: str, request: Any, *more: Any, **named: Any) -> None:
+        if operation == "AddTags":
+            waits.wait(60)
+        sign(self, operation, request, *more, **named)
+
+    monkeypatch.setattr(RequestSigner, "sign", slowly)
+    aws = attrs.evolve(router.aws, deadline=seconds(1))
+    with attrs.evolve(router, aws=aws) as slow:
+        with pytest.raises(RouterError) as caught:
+            give(slow, 50)
+        assert caught.value.failure is Failure.UNKNOWN
+        waits.set()
+        monkeypatch.undo()
+        wait_until("its threads have ended", lambda: not any(map(is_ours, threading.enumerate())))
+    assert router.read(THREE).marker is None
+    assert balancer.weights()["shop-v2"] == 0
+
+
+def is_ours(thread: threading.Thread) -> bool:
+    return thread.name == "progressive-apart"
+
+
+@pytest.mark.parametrize("write", [False, True])
+def test_an_answer_that_makes_no_sense_is_an_error_of_ours(write: bool) -> None:
+    """Of a load balancer on the way, say; botocore's own error is none that it documents."""
+
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(503)
+            self.end_headers()
+            self.wfile.write(b"<!DOCTYPE html><p>away")
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Quiet."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        endpoint = f"http://127.0.0.1:{server.server_address[1]}"
+        client = AwsClient(Aws(region="eu-west-1", endpoint=endpoint), RouterError, "AWS")
+        call = Call("elbv2", "DescribeRules", {"RuleArns": ["a"]}, write=write)
+        with mock.patch.dict(os.environ, ENVIRONMENT):
+            fault = client.exchange(call, time.monotonic() + 60)
+        server.shutdown()
+
+    assert isinstance(fault, Fault)
+    assert fault.failure is (Failure.UNKNOWN if write else Failure.TRANSIENT)
 
 
 # ------------------------------------------------------------------------------------- Lambda
@@ -384,14 +509,23 @@ def test_a_write_quotes_the_revision_that_was_read(alias: LambdaAlias) -> None:
     assert _refused(asked, refusal).failure is Failure.CONFLICT
 
 
-def test_a_marker_of_an_alias_that_somebody_edited_is_said(
-    double: Double, alias: LambdaAlias
-) -> None:
+@pytest.mark.parametrize(
+    "description", ["", "alias for progressive delivery", "progressive 1:2:0:r1 mine", "x" * 256]
+)
+def test_a_description_is_anybody_s(double: Double, alias: LambdaAlias, description: str) -> None:
+    """Lambda takes 256 characters, so that of a long one only the beginning stays."""
     double.client("lambda").update_alias(
-        FunctionName="shop", Name="live", FunctionVersion="1", Description="progressive mine"
+        FunctionName="shop", Name="live", FunctionVersion="1", Description=description
     )
-    with pytest.raises(RouterError, match=r"its description: .*edited by hand"):
-        alias.read(TWO)
+    assert alias.read(TWO).marker is None
+    marker = Marker(generation=10**18, serial=10**18, owner="r0123456789abcdef")
+    ten = Traffic(candidate=percent(10))
+    assert alias.apply(TWO, ten, marker=marker, expect=None).shows(ten)
+
+    found = aliased(double)["Description"]
+    assert found.startswith(description[:160])
+    assert len(found) <= 256
+    assert rollback_now(alias, TWO).marker == attrs.evolve(marker, closed=True)
 
 
 ANSWERS: dict[str, tuple[int, str, bool, Failure]] = {
@@ -401,7 +535,8 @@ ANSWERS: dict[str, tuple[int, str, bool, Failure]] = {
     "a write that failed": (503, "ServiceUnavailable", True, Failure.UNKNOWN),
     "not allowed": (403, "AccessDenied", True, Failure.PERMANENT),
     "not there": (400, "TargetGroupNotFound", False, Failure.PERMANENT),
-    "somebody else was first": (409, "ResourceConflictException", True, Failure.CONFLICT),
+    "another operation is under way": (409, "ResourceConflictException", True, Failure.TRANSIENT),
+    "somebody else was first": (412, "PreconditionFailedException", True, Failure.CONFLICT),
 }
 
 

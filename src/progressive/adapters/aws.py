@@ -13,6 +13,7 @@ synchronous, so a call runs in a thread of its own and is left behind when the d
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import AsyncIterator, Generator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -31,15 +32,29 @@ __all__ = ["Answer", "Aws", "AwsClient", "AwsFlow", "Call"]
 
 T = TypeVar("T")
 
-CONFLICTS: Final = frozenset(
-    {"PreconditionFailedException", "ResourceConflictException", "PreconditionFailed"}
-)
+CONFLICTS: Final = frozenset({"PreconditionFailedException", "PreconditionFailed"})
 """Codes of errors that say that somebody else was first."""
 
-THROTTLED: Final = frozenset(
-    {"Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded"}
+PASSING: Final = frozenset(
+    {
+        "PriorRequestNotComplete",
+        "RequestLimitExceeded",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "ResourceConflictException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
 )
 """Codes of errors that say that nothing was done, and that it can be asked again."""
+
+CONNECT: Final = 2.0
+"""Seconds for a connection to one address at most: an endpoint has several."""
+
+
+class _TooLate(Exception):
+    """The deadline passed before a request was sent."""
 
 
 @attrs.frozen
@@ -97,6 +112,8 @@ class AwsClient(Client[Call, Answer]):
     system: str
     _clients: dict[str, Any] = attrs.field(init=False, repr=False, factory=dict)
     _lock: threading.Lock = attrs.field(init=False, repr=False, factory=threading.Lock)
+    _until: threading.local = attrs.field(init=False, repr=False, factory=threading.local)
+    """When the call of this thread must have been sent."""
 
     @property
     def address(self) -> str:
@@ -108,7 +125,7 @@ class AwsClient(Client[Call, Answer]):
 
     def exchange(self, question: Call, ends: float) -> Answer | Fault:
         try:
-            return Apart(partial(self._called, question)).wait(ends)
+            return Apart(partial(self._called, question, ends)).wait(ends)
         except TimeoutError:
             return _late(question)
 
@@ -118,7 +135,7 @@ class AwsClient(Client[Call, Answer]):
 
     async def _acalled(self, question: Call, ends: float) -> Answer | Fault:
         try:
-            return await Apart(partial(self._called, question)).await_(ends)
+            return await Apart(partial(self._called, question, ends)).await_(ends)
         except TimeoutError:
             return _late(question)
 
@@ -129,7 +146,7 @@ class AwsClient(Client[Call, Answer]):
         for each in clients.values():
             each.close()
 
-    def _called(self, question: Call) -> Answer | Fault:
+    def _called(self, question: Call, ends: float) -> Answer | Fault:
         try:
             from botocore import exceptions, xform_name
         except ImportError:
@@ -137,21 +154,30 @@ class AwsClient(Client[Call, Answer]):
                 "AWS needs botocore; install it: pip install progressive-delivery[aws]"
             ) from None
 
+        self._until.ends = ends
         try:
             operation = getattr(self._client(question.service), xform_name(question.operation))
             answer: Answer = operation(**question.params)
         except exceptions.ClientError as error:
             return _refused(question, error.response)
-        except exceptions.ParamValidationError as error:
-            return Fault(Failure.PERMANENT, f"not sent: {excerpt(str(error))}")
-        except (exceptions.HTTPClientError, exceptions.ConnectionError) as error:
-            sent = not isinstance(error, _not_sent())
-            why = f"{type(error).__name__}: {excerpt(str(error))}"
-            return Fault(Failure.UNKNOWN if question.write and sent else Failure.TRANSIENT, why)
-        except exceptions.BotoCoreError as error:
-            why = f"not sent: {type(error).__name__}: {excerpt(str(error))}"
-            return Fault(Failure.PERMANENT, why)
+        except _TooLate:
+            return Fault(Failure.TRANSIENT, "not sent: the total deadline has passed", late=True)
+        except _not_sent() as error:
+            return Fault(Failure.TRANSIENT, f"not sent: {_words(error)}")
+        except (exceptions.ParamValidationError, exceptions.ProfileNotFound) as error:
+            return Fault(Failure.PERMANENT, f"not sent: {_words(error)}")
+        except exceptions.NoRegionError as error:
+            return Fault(Failure.PERMANENT, f"not sent: {_words(error)}")
+        except Exception as error:  # a broken answer, a cut connection: botocore has many
+            return Fault(Failure.UNKNOWN if question.write else Failure.TRANSIENT, _words(error))
         return answer
+
+    def _refuse_late(self, **_: object) -> None:
+        """Nothing is sent when nobody waits for it any more: credentials, names and connections may
+        have taken long.
+        """
+        if time.monotonic() >= self._until.ends:
+            raise _TooLate
 
     def _client(self, service: str) -> Any:
         with self._lock:
@@ -161,41 +187,56 @@ class AwsClient(Client[Call, Answer]):
 
     def _made(self, service: str) -> Any:
         from botocore.config import Config
+        from botocore.exceptions import NoCredentialsError
         from botocore.session import Session
 
         longest = max(self.aws.deadline.total_seconds(), 1.0)
         config = Config(
-            retries={"total_max_attempts": 1}, connect_timeout=longest, read_timeout=longest
+            retries={"total_max_attempts": 1},
+            connect_timeout=min(CONNECT, longest),
+            read_timeout=longest,
         )
         session = Session(profile=self.aws.profile)
-        return session.create_client(
+        if session.get_credentials() is None:  # not kept: it may have them at the next call
+            raise NoCredentialsError
+        client = session.create_client(
             service,
             region_name=self.aws.region,
             endpoint_url=self.aws.endpoint,
             config=config,
         )
+        client.meta.events.register("before-send.*", self._refuse_late)
+        return client
 
 
 def _not_sent() -> tuple[type[Exception], ...]:
+    """What is raised before a request is sent, and may be over at the next try."""
     from botocore import exceptions
 
     return (
         exceptions.EndpointConnectionError,
         exceptions.ConnectTimeoutError,
         exceptions.ProxyConnectionError,
-        exceptions.SSLError,
+        exceptions.NoCredentialsError,
+        exceptions.PartialCredentialsError,
+        exceptions.CredentialRetrievalError,
+        exceptions.MetadataRetrievalError,
     )
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {excerpt(str(error))}"
 
 
 def _refused(question: Call, response: Any) -> Fault:
     """What AWS has answered, as an error."""
-    said, status = response.get("Error", {}), 0
+    said = response.get("Error", {})
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     code = str(said.get("Code", "an error"))
     why = f"answered {code}: {excerpt(str(said.get('Message', '')))}"
     if code in CONFLICTS:
         return Fault(Failure.CONFLICT, why, answered=True)
-    if code in THROTTLED or status == 429:
+    if code in PASSING or status == 429:
         return Fault(Failure.TRANSIENT, why, answered=True)
     if status >= 500:
         return Fault(Failure.UNKNOWN if question.write else Failure.TRANSIENT, why, answered=True)

@@ -77,7 +77,7 @@ class SplitFile(Router[Asked, object, FileSplit]):
 
     A file that is missing, or not as it was written, is read as everything on the candidate, not
     settled: it keeps a rollout from starting and traffic from being raised, and is written anew by
-    what gives all to stable. A way back is written before the system is asked for anything.
+    what gives all to stable. A way back does not ask what is loaded before it writes.
     """
 
     __slots__ = ()
@@ -167,8 +167,10 @@ class SplitFile(Router[Asked, object, FileSplit]):
             'mark = was[1] + ":1" + (was[2] or "") if was else "0:0:1"; '
             f"fd, new = tempfile.mkstemp(dir={json.dumps(self._beside)} or folder); "
             f'file = open(fd, "w"); file.write({json.dumps(text)}.replace("@@", mark)); '
-            "s = os.stat(at if there else folder); "
-            "there and s.st_uid != os.getuid() and os.chown(new, s.st_uid, s.st_gid); "
+            "s = os.stat(at if there else folder); n = os.stat(new); root = not os.getuid(); "
+            "not there or (s.st_uid, s.st_gid) == (n.st_uid, n.st_gid) "
+            "or not root and s.st_mode & 4 "
+            "or os.chown(new, s.st_uid if root else -1, s.st_gid); "
             "os.chmod(new, s.st_mode & 0o7777 if there else 0o644); "
             "file.close(); os.replace(new, at)"
         )

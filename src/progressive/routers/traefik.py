@@ -32,7 +32,7 @@ from typing import Any, Final, Literal
 import attrs
 
 from progressive.adapters import local, parts
-from progressive.adapters.flow import Client
+from progressive.adapters.flow import Client, Malformed
 from progressive.adapters.http import Http, HttpClient, Request, get_path, segment, to_http
 from progressive.adapters.local import Asked, LocalClient, LocalFlow, ask
 from progressive.adapters.logs import ADAPTERS
@@ -298,7 +298,7 @@ class Traefik(SplitFile):
                 continue
             try:
                 found = yield from self._get("services", version.backend, self.versions)
-            except RouterError:
+            except (RouterError, Malformed):
                 if back:
                     return
                 raise

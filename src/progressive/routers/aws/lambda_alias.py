@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from progressive.adapters.aws import Answer, Aws, AwsClient, AwsFlow, Call
 from progressive.adapters.decoding import get_path
 from progressive.adapters.flow import Client
 from progressive.adapters.router import Router, goes_back
-from progressive.errors import Failure, RouterError, StateError
+from progressive.errors import RouterError
 from progressive.model import fields
 from progressive.model.release import Release
 from progressive.model.router_state import Capabilities, Marker, Served
@@ -23,6 +24,11 @@ __all__ = ["LambdaAlias"]
 
 OURS: Final = "progressive "
 """What the marker stands behind, in the description of the alias."""
+
+MARKED: Final = re.compile(rf"{OURS}(\d{{1,19}}:\d{{1,19}}:[01](?::[a-z][a-z0-9]{{0,31}})?)$")
+
+LONGEST: Final = 160
+"""Characters of a description that stay; Lambda takes 256, the marker's included."""
 
 
 @attrs.frozen(kw_only=True)
@@ -82,9 +88,9 @@ class LambdaAlias(Router[Call, Answer, _Alias]):
         of = f"--function-name {shlex.quote(self.function)} --name {shlex.quote(self.alias)}"
         stable = shlex.quote((release.stable or release.candidate).backend)
         program = (
-            '(.Description // "") | if test("progressive [0-9]+:[0-9]+:[01]") then '
-            'sub("progressive (?<g>[0-9]+):(?<s>[0-9]+):[01]"; "progressive \\(.g):\\(.s):1") '
-            'else . + "progressive 0:0:1" end'
+            '(.Description // "") | if test("progressive [0-9]+:[0-9]+:[01](:[a-z0-9]+)?$") then '
+            'sub("progressive (?<g>[0-9]+):(?<s>[0-9]+):[01](?<o>(:[a-z0-9]+)?)$"; '
+            '"progressive \\(.g):\\(.s):1\\(.o)") else .[:160] + "progressive 0:0:1" end'
         )
         return (
             f"{aws} update-alias {of} --function-version {stable} "
@@ -105,22 +111,14 @@ class LambdaAlias(Router[Call, Answer, _Alias]):
         for each in shares.values():
             rest -= each
         shares[main] = shares.get(main, 0) + rest
-        description, _, marker = answer.get("Description", "").rpartition(OURS)
-        if not marker or not answer.get("Description", "").count(OURS):
-            description, marker = answer.get("Description", ""), ""
+        description = str(answer.get("Description", ""))
+        found = MARKED.search(description)
         return _Alias(
             shares=shares,
-            description=description,
+            description=description if found is None else description[: found.start()],
             revision=answer.get("RevisionId"),
-            marker=self._marker(marker) if marker else None,
+            marker=None if found is None else Marker.loads(found[1]),
         )
-
-    def _marker(self, text: str) -> Marker:
-        try:
-            return Marker.loads(text)
-        except StateError as error:
-            why = f"{self._where()}: its description: {error}; edited by hand? end it before that"
-        raise RouterError(why, failure=Failure.PERMANENT)
 
     def _served(self, release: Release, found: _Alias) -> Served:
         return parts.served(
@@ -142,7 +140,7 @@ class LambdaAlias(Router[Call, Answer, _Alias]):
             **self._named,
             "FunctionVersion": main,
             "RoutingConfig": {"AdditionalVersionWeights": further},
-            "Description": f"{before.description}{OURS}{marker.dumps()}",
+            "Description": f"{before.description[:LONGEST]}{OURS}{marker.dumps()}",
         }
         back = goes_back(traffic, self._served(release, before), marker)
         if before.revision is not None and not (back and marker.closed):

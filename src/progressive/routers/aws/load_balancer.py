@@ -15,6 +15,7 @@ from progressive.adapters import parts
 from progressive.adapters.aws import Answer, Aws, AwsClient, AwsFlow, Call
 from progressive.adapters.decoding import get_path
 from progressive.adapters.flow import Client, after_write
+from progressive.adapters.logs import ADAPTERS
 from progressive.adapters.router import Router, goes_back
 from progressive.errors import Failure, RouterError, StateError, StrategyError
 from progressive.model import fields
@@ -27,6 +28,11 @@ __all__ = ["LoadBalancer"]
 
 TAG: Final = "progressive"
 """The tag that carries the marker."""
+
+CLOSED: Final = "progressive-closed"
+"""The tag that closes the marker of the generation that it names. No raise writes it, so none that
+is under way can open what a person has closed.
+"""
 
 TAKING: Final = ("healthy", "unavailable")
 """States of targets that get requests; of a function there are no checks."""
@@ -50,6 +56,7 @@ class _Forward:
     weights: dict[str, int]
     sticky: bool
     marker: Marker | None
+    wrong: str = ""
 
     @property
     def names(self) -> dict[str, int]:
@@ -58,6 +65,8 @@ class _Forward:
 
     def problem(self) -> str:
         """What keeps its weights from being shares; empty if nothing does."""
+        if self.wrong:
+            return self.wrong
         if not self.weights:
             return "it has no forward action to target groups; give it one"
         if len(self.names) != len(self.weights):
@@ -69,7 +78,8 @@ class _Forward:
 class LoadBalancer(Router[Call, Answer, _Forward]):
     """One rule, or the default action of one listener, of a load balancer of AWS, by its ``arn``.
 
-    Weights are multiples of 0.1 %, drawn by AWS for every request. What else the actions have
+    Weights are multiples of 0.1 %, drawn by AWS for every request; of a Network Load Balancer for
+    every connection, and those that are open stay where they are. What else the actions have
     (authentication before the forward action, the order, stickiness) stays as it is. The marker is
     a tag of the rule or the listener, written before what rises and after what falls. AWS can't
     refuse a write because something moved since the read; this looks again just before it writes.
@@ -78,9 +88,9 @@ class LoadBalancer(Router[Call, Answer, _Forward]):
     healthy. Target groups of neither version count as `Served.unattributed`, and a way back sets
     them to 0.
 
-    Where the action is sticky, a client stays with its target group, also when the weights move:
-    that is refused, unless ``sticky=True`` says that it is known. (Tried on moto 5, which is no
-    load balancer: it keeps what it is told.)
+    Where the action is sticky, a client stays with its target group, also when the weights move,
+    and so after a way back (which is logged): that is refused, unless ``sticky=True`` says that it
+    is known. (Tried on moto 5, which is no load balancer: it keeps what it is told.)
     """
 
     arn: str = attrs.field(validator=_is_arn)
@@ -140,17 +150,18 @@ class LoadBalancer(Router[Call, Answer, _Forward]):
             f".{listed}[0].{key} | map(if .ForwardConfig then del(.TargetGroupArn) | "
             ".ForwardConfig.TargetGroups |= map(.Weight = "
             f'(if (.TargetGroupArn | split("/")[-2]) == {json.dumps(stable)} then 1 else 0 end)) '
-            "else . end)"
+            'elif .Type == "authenticate-oidc" then '
+            ".AuthenticateOidcConfig.UseExistingClientSecret = true else . end)"
         )
         marked = (
-            f'.TagDescriptions[0].Tags | map(select(.Key == "{TAG}"))[0].Value // "0:0:0" | '
-            'split(":") | .[2] = "1" | join(":") '
-            f'| "Key={TAG},Value=" + .'
+            f'[.TagDescriptions[0].Tags[] | select(.Key == "{TAG}") | .Value | '
+            'capture("^(?<generation>[0-9]+):[0-9]+:[01](:|$)") | .generation][0] // "0" '
+            f'| "Key={CLOSED},Value=" + .'
         )
         option = "actions" if self._of_rule else "default-actions"
         return (
             f"{aws} add-tags --resource-arns {here} --tags "
-            f'"$({aws} describe-tags --resource-arns {here} | jq -r {shlex.quote(marked)})" && '
+            f'"$({aws} describe-tags --resource-arns {here} | jq -r {shlex.quote(marked)})"; '
             f"{aws} modify-{kind} --{kind}-arn {here} --{option} "
             f'"$({aws} describe-{kind}s --{kind}-arns {here} | jq -c {shlex.quote(program)})"'
         )
@@ -171,18 +182,12 @@ class LoadBalancer(Router[Call, Answer, _Forward]):
         for action in actions:
             weights.update(_weights(action))
             sticky = sticky or bool(_stickiness(action).get("Enabled"))
-        marker = self._marker(get_path(tags, "TagDescriptions", list))
-        return _Forward(actions=tuple(actions), weights=weights, sticky=sticky, marker=marker)
-
-    def _marker(self, described: list[Any]) -> Marker | None:
-        tags = {each["Key"]: each["Value"] for one in described for each in one.get("Tags", ())}
-        if TAG not in tags:
-            return None
-        try:
-            return Marker.loads(tags[TAG])
-        except StateError as error:
-            why = f"{self._where()}: the tag {TAG}: {error}; edited by hand? take it away"
-        raise RouterError(why, failure=Failure.PERMANENT)
+        marker, wrong = _marker(get_path(tags, "TagDescriptions", list))
+        if self._of_rule and get_path(answer, "Rules.0", dict).get("IsDefault"):
+            wrong = wrong or "it is the default rule, which only its listener changes; name that"
+        return _Forward(
+            actions=tuple(actions), weights=weights, sticky=sticky, marker=marker, wrong=wrong
+        )
 
     def _served(self, release: Release, found: _Forward) -> Served:
         said = repr((sorted(found.weights.items()), found.marker)).encode()
@@ -227,9 +232,21 @@ class LoadBalancer(Router[Call, Answer, _Forward]):
         if not back:
             yield from self._refuse_unhealthy(release, traffic, before)
         wanted = _smallest({arn: shares.get(_name(arn), 0) for arn in before.weights})
-        changes = [] if wanted == _smallest(before.weights) else [self._change(before, wanted)]
-        tag = [{"Key": TAG, "Value": marker.dumps()}]
-        mark = Call("elbv2", "AddTags", {"ResourceArns": [self.arn], "Tags": tag}, write=True)
+        # A claim writes the weights that there are, and so finds out whether it may.
+        claims = before.marker is None or before.marker.generation != marker.generation
+        same = wanted == _smallest(before.weights) and not claims
+        changes = [] if same else [self._change(before, wanted)]
+        tags = [{"Key": TAG, "Value": marker.dumps()}]
+        if marker.closed:
+            tags.append({"Key": CLOSED, "Value": str(marker.generation)})
+        mark = Call("elbv2", "AddTags", {"ResourceArns": [self.arn], "Tags": tags}, write=True)
+        if back and before.sticky:
+            ADAPTERS.warning(
+                "%s: its target groups are sticky: clients of %s stay with it until their cookie "
+                "ends, at any weight",
+                self._where(),
+                release.candidate.backend,
+            )
         first, *rest = [*changes, mark] if back else [mark, *changes]
         yield first
         with after_write():
@@ -263,6 +280,23 @@ class LoadBalancer(Router[Call, Answer, _Forward]):
                     f"({counted or 'no target at all'}): its share would be errors",
                     failure=Failure.TRANSIENT,
                 )
+
+
+def _marker(described: list[Any]) -> tuple[Marker | None, str]:
+    """The marker of the tags, and what is wrong with them."""
+    tags = {each["Key"]: each["Value"] for one in described for each in one.get("Tags", ())}
+    closed = str(tags.get(CLOSED, ""))
+    marker, wrong = None, ""
+    if TAG in tags:
+        try:
+            marker = Marker.loads(tags[TAG])
+        except StateError as error:
+            wrong = f"the tag {TAG}: {error}; edited by hand? take it away"
+    if closed.isdecimal() and marker is None:
+        marker = Marker(generation=int(closed), closed=True)
+    if marker is not None and closed == str(marker.generation):
+        marker = attrs.evolve(marker, closed=True)
+    return marker, wrong
 
 
 def _name(arn: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import attrs
 
 from progressive.adapters import local, parts
-from progressive.adapters.flow import Client
+from progressive.adapters.flow import Client, Malformed
 from progressive.adapters.http import Http, HttpClient, Request, get_path, to_http
 from progressive.adapters.local import Asked, LocalClient, LocalFlow, ask
 from progressive.adapters.split import Split
@@ -154,12 +154,12 @@ class EnvoyRoutes(SplitFile):
     ) -> LocalFlow[None]:
         try:
             answer = yield from ask(Request("GET", "/clusters", params=(("format", "json"),)))
-        except RouterError:
+            clusters = get_path(answer.json(), "", dict).get("cluster_statuses", [])
+            known = [get_path(each, "name", str) for each in clusters]
+        except (RouterError, Malformed):
             if back:
                 return
             raise
-        clusters = get_path(answer.json(), "", dict).get("cluster_statuses", [])
-        known = [get_path(each, "name", str) for each in clusters]
         last = (release.stable or release.candidate).backend
         if back and last not in known:
             raise refused(f"Envoy has no cluster {last}, so there is nothing to go back to; add it")
