@@ -20,17 +20,10 @@ import httpx
 import pytest
 from tests.support.aws_double import ENVIRONMENT, Balancer, Double, aws_double
 from tests.support.envoy_process import wait_until
+from tests.support.whole_rollout import roll_out, to_the_end_or_back
 
 from progressive import (
-    Canary,
-    Limit,
-    Metric,
-    Phase,
-    Ports,
-    percents,
     rollback_now,
-    run,
-    start,
 )
 from progressive.adapters.aws import AwsClient, Call, _refused
 from progressive.adapters.flow import Fault
@@ -42,10 +35,7 @@ from progressive.model.units import Percent, percent, seconds
 from progressive.routers.aws import Aws, LambdaAlias, LoadBalancer
 from progressive.testing import (
     BreakableProxy,
-    MemoryStore,
-    ScriptedMetrics,
     check_router,
-    steady,
 )
 
 pytestmark = [
@@ -557,24 +547,9 @@ def test_an_arn_is_of_a_listener_or_a_rule(arn: Any) -> None:
         LoadBalancer(arn=arn)
 
 
-ERRORS = Metric("error-rate", kind="ratio")
-CANARY = Canary(
-    weights=percents(5, 50, 100),
-    bake=seconds(0.5),
-    interval=seconds(0.2),
-    watch_every=seconds(0.5),
-    checks=[Limit(ERRORS, at_most=percent(2), min_sample=20)],
-)
-
-
-@pytest.mark.parametrize("failing", [0.0, 0.2], ids=["promoted", "rolled back"])
+@to_the_end_or_back
 def test_a_whole_rollout(balancer: Balancer, router: LoadBalancer, failing: float) -> None:
-    metrics = ScriptedMetrics({ERRORS: steady(2000, stable=0.0, candidate=failing)})
-    ports = Ports(router=router, metrics=[metrics], store=MemoryStore())
-    start(CANARY, THREE, id="shop-v2", ports=ports)
+    roll_out(router, THREE, failing)
 
-    rollout = run("shop-v2", ports).rollout
-
-    assert rollout.phase is (Phase.ROLLED_BACK if failing else Phase.PROMOTED)
     found = balancer.weights()
     assert (found["shop-v1"], found["shop-v2"]) == ((1, 0) if failing else (0, 1))

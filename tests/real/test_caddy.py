@@ -15,17 +15,10 @@ import pytest
 from tests.support.caddy_process import POLICY, CaddyProcess, binary
 from tests.support.envoy_process import Backend, wait_until
 from tests.support.haproxy_process import Users
+from tests.support.whole_rollout import roll_out, to_the_end_or_back
 
 from progressive import (
-    Canary,
-    Limit,
-    Metric,
-    Phase,
-    Ports,
-    percents,
     rollback_now,
-    run,
-    start,
 )
 from progressive.errors import ConflictError, Failure, RouterError
 from progressive.model.release import Release, Version
@@ -35,11 +28,8 @@ from progressive.model.units import Percent, percent, seconds
 from progressive.routers.caddy import Caddy, Http
 from progressive.testing import (
     BreakableProxy,
-    MemoryStore,
-    ScriptedMetrics,
     acheck_router,
     check_router,
-    steady,
 )
 
 pytestmark = [
@@ -360,25 +350,11 @@ def test_a_marker_that_somebody_edited_is_said(
 
 # ------------------------------------------------------------------------------- whole rollouts
 
-ERRORS = Metric("error-rate", kind="ratio")
-CANARY = Canary(
-    weights=percents(5, 50, 100),
-    bake=seconds(0.5),
-    interval=seconds(0.2),
-    watch_every=seconds(0.5),
-    checks=[Limit(ERRORS, at_most=percent(2), min_sample=20)],
-)
 
-
-@pytest.mark.parametrize("failing", [0.0, 0.2], ids=["promoted", "rolled back"])
+@to_the_end_or_back
 def test_a_whole_rollout(
     caddy: CaddyProcess, router: Caddy, three: Release, failing: float
 ) -> None:
-    metrics = ScriptedMetrics({ERRORS: steady(2000, stable=0.0, candidate=failing)})
-    ports = Ports(router=router, metrics=[metrics], store=MemoryStore())
-    start(CANARY, three, id="app-v2", ports=ports)
+    roll_out(router, three, failing)
 
-    rollout = run("app-v2", ports).rollout
-
-    assert rollout.phase is (Phase.ROLLED_BACK if failing else Phase.PROMOTED)
     assert caddy.get(20) == {"v1" if failing else "v2": 20}

@@ -15,17 +15,10 @@ import httpx
 import pytest
 from tests.support.envoy_process import Backend, EnvoyOfFiles, wait_until
 from tests.support.haproxy_process import Users
+from tests.support.whole_rollout import roll_out, to_the_end_or_back
 
 from progressive import (
-    Canary,
-    Limit,
-    Metric,
-    Phase,
-    Ports,
-    percents,
     rollback_now,
-    run,
-    start,
 )
 from progressive.adapters.split import Split
 from progressive.errors import ConflictError, RouterError
@@ -36,10 +29,7 @@ from progressive.model.units import MILLION, Percent, percent, seconds
 from progressive.routers.envoy import EnvoyRoutes, Http
 from progressive.testing import (
     BreakableProxy,
-    MemoryStore,
-    ScriptedMetrics,
     check_router,
-    steady,
 )
 
 pytestmark = [
@@ -267,23 +257,8 @@ def test_a_change_since_the_read_is_refused(files: EnvoyOfFiles, router: EnvoyRo
         router.apply(THREE, ALL_STABLE, marker=FIRST, expect=version)
 
 
-ERRORS = Metric("error-rate", kind="ratio")
-CANARY = Canary(
-    weights=percents(5, 50, 100),
-    bake=seconds(0.5),
-    interval=seconds(0.2),
-    watch_every=seconds(0.5),
-    checks=[Limit(ERRORS, at_most=percent(2), min_sample=20)],
-)
-
-
-@pytest.mark.parametrize("failing", [0.0, 0.2], ids=["promoted", "rolled back"])
+@to_the_end_or_back
 def test_a_whole_rollout(files: EnvoyOfFiles, router: EnvoyRoutes, failing: float) -> None:
-    metrics = ScriptedMetrics({ERRORS: steady(2000, stable=0.0, candidate=failing)})
-    ports = Ports(router=router, metrics=[metrics], store=MemoryStore())
-    start(CANARY, THREE, id="app-v2", ports=ports)
+    roll_out(router, THREE, failing)
 
-    rollout = run("app-v2", ports).rollout
-
-    assert rollout.phase is (Phase.ROLLED_BACK if failing else Phase.PROMOTED)
     assert files.get(20) == {"v1" if failing else "v2": 20}

@@ -11,13 +11,12 @@ from typing import Any
 import pytest
 from tests.support.envoy_process import wait_until
 from tests.support.releases import THREE
+from tests.support.whole_rollout import roll_out, to_the_end_or_back
 
-from progressive import Canary, Limit, Metric, Phase, Ports, percents, run, start
 from progressive.model.router_state import Marker
 from progressive.model.traffic import Match, Traffic
 from progressive.model.units import percent, seconds
 from progressive.routers.flagd import Flagd
-from progressive.testing import MemoryStore, ScriptedMetrics, steady
 
 pytestmark = [
     pytest.mark.real,
@@ -129,23 +128,8 @@ def test_three_versions(router: Flagd, worker: Worker) -> None:
     assert 1300 < found["v3"] < 1700
 
 
-ERRORS = Metric("error-rate", kind="ratio")
-CANARY = Canary(
-    weights=percents(5, 50, 100),
-    bake=seconds(0.5),
-    interval=seconds(0.2),
-    watch_every=seconds(0.5),
-    checks=[Limit(ERRORS, at_most=percent(2), min_sample=20)],
-)
-
-
-@pytest.mark.parametrize("failing", [0.0, 0.2], ids=["promoted", "rolled back"])
+@to_the_end_or_back
 def test_a_whole_rollout(router: Flagd, worker: Worker, failing: float) -> None:
-    metrics = ScriptedMetrics({ERRORS: steady(2000, stable=0.0, candidate=failing)})
-    ports = Ports(router=router, metrics=[metrics], store=MemoryStore())
-    start(CANARY, THREE, id="shop-v2", ports=ports)
+    roll_out(router, THREE, failing)
 
-    rollout = run("shop-v2", ports).rollout
-
-    assert rollout.phase is (Phase.ROLLED_BACK if failing else Phase.PROMOTED)
     assert worker.versions(100) == {"v1" if failing else "v2": 100}

@@ -15,17 +15,10 @@ import pytest
 from tests.support.envoy_process import Backend, wait_until
 from tests.support.haproxy_process import Users
 from tests.support.nginx_process import NginxProcess, binary
+from tests.support.whole_rollout import roll_out, to_the_end_or_back
 
 from progressive import (
-    Canary,
-    Limit,
-    Metric,
-    Phase,
-    Ports,
-    percents,
     rollback_now,
-    run,
-    start,
 )
 from progressive.adapters.split import Split
 from progressive.errors import ConflictError, Failure, RouterError
@@ -36,10 +29,7 @@ from progressive.model.units import MILLION, Percent, percent, seconds
 from progressive.routers.nginx import Http, Nginx
 from progressive.testing import (
     BreakableProxy,
-    MemoryStore,
-    ScriptedMetrics,
     check_router,
-    steady,
 )
 from progressive.testing.contract.outages import Breakage
 
@@ -480,25 +470,11 @@ def test_a_file_that_is_gone_is_written_again_by_a_way_back(
 
 # ------------------------------------------------------------------------------- whole rollouts
 
-ERRORS = Metric("error-rate", kind="ratio")
-CANARY = Canary(
-    weights=percents(5, 50, 100),
-    bake=seconds(0.5),
-    interval=seconds(0.2),
-    watch_every=seconds(0.5),
-    checks=[Limit(ERRORS, at_most=percent(2), min_sample=20)],
-)
 
-
-@pytest.mark.parametrize("failing", [0.0, 0.2], ids=["promoted", "rolled back"])
+@to_the_end_or_back
 def test_a_whole_rollout(
     nginx: NginxProcess, router: Nginx, three: Release, failing: float
 ) -> None:
-    metrics = ScriptedMetrics({ERRORS: steady(2000, stable=0.0, candidate=failing)})
-    ports = Ports(router=router, metrics=[metrics], store=MemoryStore())
-    start(CANARY, three, id="app-v2", ports=ports)
+    roll_out(router, three, failing)
 
-    rollout = run("app-v2", ports).rollout
-
-    assert rollout.phase is (Phase.ROLLED_BACK if failing else Phase.PROMOTED)
     assert nginx.get(20) == {"v1" if failing else "v2": 20}
