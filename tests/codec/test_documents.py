@@ -96,6 +96,7 @@ from progressive.rollout.events import (
     Retired,
     RouterApplied,
     RouterRead,
+    Superseded,
     Surveyed,
 )
 from progressive.rollout.notes import (
@@ -281,6 +282,7 @@ EVENTS_OF_EVERY_KIND: tuple[Event, ...] = (
     Skip(epoch=12, **SAID),
     PromoteNow(**SAID),
     Abort(**SAID),
+    Superseded(rollout="shop-v3", release=RELEASE, **SAID),
 )
 
 

@@ -203,6 +203,7 @@ def test_stored_kinds_are_never_renamed() -> None:
         "retired",
         "seen",
         "skip",
+        "superseded",
         "surveyed",
         "tick",
         "wrote",

@@ -60,7 +60,7 @@ STATES: tuple[Stored, ...] = (
         lambda s: s.update(mood="fine"),
         (
             "$.mood: unknown key; Rollout has id, release, plan, serial, progress, routing, "
-            "evidence, clocks, wake_at, instances"
+            "evidence, clocks, wake_at, instances, earlier"
         ),
     ),
     (
@@ -422,7 +422,7 @@ OTHERS = (
             "$.kind: unknown kind 'go'; there are abort, approve, command_failed, "
             "gate_answered, hold, hook_answered, "
             "inspected, measured, promote_now, reject, resume, retired, seen, skip, "
-            "surveyed, tick, wrote"
+            "superseded, surveyed, tick, wrote"
         ),
     ),
     (
@@ -432,7 +432,7 @@ OTHERS = (
             "$.kind: unknown kind 7; there are abort, approve, command_failed, "
             "gate_answered, hold, hook_answered, "
             "inspected, measured, promote_now, reject, resume, retired, seen, skip, "
-            "surveyed, tick, wrote"
+            "superseded, surveyed, tick, wrote"
         ),
     ),
     (loads_note, '{"kind":"late","at":"2026-03-01T12:00:00Z","by":5}', "$.why: missing"),

@@ -239,7 +239,7 @@ def test_who_queued_with_the_wrong_version_as_stable_is_told_which_serves(
 
     assert str(caught.value) == (
         f"'shop-v2' was {ends}, so {serves} serves now and not {stable}; nothing was started: "
-        f"start again with {serves} as stable"
+        f"start again with {serves} as stable, or with IfRunning.FOLLOW"
     )
     assert ports.store is not None and ports.store.load("shop-v3") is None
 

@@ -82,12 +82,12 @@ from progressive.model import (
     Moments,
     NoData,
 )
-from progressive.model.traffic import Track
+from progressive.model.traffic import Track, Traffic
 from progressive.plan import Guard, Plan
 from progressive.plan.plan import named_steps
 from progressive.rollout import Event
 from progressive.rollout.commands import Inspect, Measure
-from progressive.rollout.events import Measured
+from progressive.rollout.events import Measured, Superseded
 from progressive.rollout.state import FORMAT
 from progressive.runtime.protocol import Persist
 from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
@@ -145,6 +145,7 @@ class Played(World):
     small: bool = False
     early: bool = False
     clumps: bool = False
+    earlier: tuple[str, ...] = ()
     inspected: dict[str, Any] = attrs.field(factory=dict)
     buckets: dict[Track, tuple[float, ...]] = attrs.field(factory=dict)
     lines: list[str] = attrs.field(factory=list)
@@ -165,7 +166,7 @@ class Played(World):
         if not self.readings:  # nor those of several clocks kept, nor requests missed
             rollout = attrs.evolve(rollout, clocks=attrs.evolve(rollout.clocks, readings=()))
             rollout = loads(compact(_without(json.loads(dumps(rollout)), "missing")))
-        self.text = dumps(rollout)
+        self.text = dumps(attrs.evolve(rollout, earlier=self.earlier))
         self.lines.append(compact({"begin": json.loads(self.text)}))
         self.states.append(self.text)
 
@@ -682,6 +683,34 @@ def owned() -> Played:
     return world.until_over()
 
 
+def promoted_and_superseded() -> Played:
+    """Begun while an earlier one had a version to remove; and the next one, which does not need
+    what this one removes, is half way when its time has come.
+    """
+    world = Played(
+        strategy=Canary(
+            weights=percents(20, 100),
+            checks=EVERYTHING[:1],
+            retire_after=minutes(30),
+            watch_every=minutes(2),
+        ),
+        owned=True,
+        readings=True,
+        earlier=("golden-before",),
+    )
+    world.until_that(lambda rollout: rollout.phase is Phase.PROMOTED)
+    later = world.release.next(Version("v3", backend="violet"))
+    because = {"by": "start", "why": "v1 is not needed"}
+    world.go_on(Superseded(at=world.now, rollout="golden-next", release=later, **because))
+    world.marker = Marker(generation=2, serial=4, owner=Marker.owner_of("golden-next"))
+    world.traffic = Traffic(candidate=percent(5))
+    world.odd = {"converged": False}
+    world.now += minutes(31)
+    world.go_on()
+    world.odd = {}
+    return world.until_over()
+
+
 def owned_and_reasserted() -> Played:
     """The router loses the marker, which it was said to do when it restarts; nobody comes for a
     while, and somebody skips a bake.
@@ -971,6 +1000,7 @@ TRANSCRIPTS = (
     canary_with_a_fleet,
     reverted,
     owned,
+    promoted_and_superseded,
     owned_and_reasserted,
     owned_by_two_clocks,
     behind_a_sticky_router,
@@ -1033,6 +1063,7 @@ STATES: dict[str, Callable[[Any], Any]] = {
         s["progress"].get("retirement") == "due" and "waiting" in s["progress"]
     ),
     "promoted-and-asked": lambda s: s["progress"].get("retirement") == "asked",
+    "superseded": lambda s: "earlier" in s and "served" in s["progress"].get("successor", {}),
     "promoted-and-done": lambda s: s["progress"].get("retirement") == "done",
     "pooled-counts": lambda s: _pooled(s, lambda one: len(one) == 2 and isinstance(one[0], int)),
     "pooled-histogram": lambda s: _pooled(

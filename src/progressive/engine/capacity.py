@@ -44,7 +44,7 @@ def due(draft: Draft) -> bool:
     """Return whether the fleet is to be surveyed now.
 
     Once in every tick; on the way back only if it goes in steps, and after its first write; when it
-    is final only before a version is removed.
+    is final only before a version is removed that no later rollout has left behind.
     """
     known, ticked = draft.instances, draft.clocks.ticked
     in_steps = (
@@ -56,6 +56,7 @@ def due(draft: Draft) -> bool:
         draft.progress.retirement is Retirement.DUE
         and draft.removed_after is not None
         and draft.clocks.stepped >= draft.removed_after
+        and draft.progress.successor is None
         and not draft.of_older_rules
     )
     if not known.bound or not (draft.progress.phase in SURVEYED_IN or in_steps or to_remove):

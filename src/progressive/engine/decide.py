@@ -50,6 +50,7 @@ from progressive.rollout.events import (
     Retired,
     RouterApplied,
     RouterRead,
+    Superseded,
     Surveyed,
     Tick,
 )
@@ -184,6 +185,9 @@ def _absorb(draft: Draft, event: Event) -> None:
     if isinstance(event, Abort) and draft.progress.retirement is Retirement.DUE:
         draft.progress = evolve(draft.progress, retirement=Retirement.NONE, waiting=None)
         draft.note(EventRecorded(at=draft.now, event=event))
+        return
+    if isinstance(event, Superseded):
+        retirement.superseded(draft, event)
         return
     if draft.final and type(event) not in _HEARD_WHEN_FINAL:
         draft.refuse(event, operator.too_late(draft))

@@ -9,16 +9,19 @@ from datetime import timedelta
 from typing import Final
 
 from progressive.model.replace import evolve
+from progressive.model.router_state import Marker, Served
 from progressive.model.units import format_duration
-from progressive.rollout.notes import Escalated, Released
+from progressive.rollout.events import Superseded
+from progressive.rollout.notes import Escalated, EventRecorded, Released
 from progressive.rollout.phases import Phase, Retirement
+from progressive.rollout.state import Successor
 
 from .capacity import lacks_served
 from .draft import ZERO, Draft
 from .ownership import is_taken_over
 from .routing import escalate
 
-__all__ = ["ended"]
+__all__ = ["ended", "superseded"]
 
 RETIRE_PATIENCE: Final = timedelta(hours=24)
 """The longest wait for the router to serve the other version alone, and then for the fleet to
@@ -30,7 +33,7 @@ def ended(draft: Draft) -> bool:
     """Have the version without traffic removed when it is due. True if its removal began.
 
     It is due when the plan's time for it is over and the router, read in this tick, serves the
-    other version alone.
+    other version alone, or those of a later rollout that does not need it (`Superseded`).
     """
     if draft.progress.retirement is Retirement.ASKED:
         return _await_fleet(draft)
@@ -43,17 +46,18 @@ def ended(draft: Draft) -> bool:
     read_now = draft.routing.read_at is not None and draft.routing.read_at >= (
         draft.clocks.ticked or draft.now
     )
-    served = draft.routing.observed
+    successor = draft.progress.successor
+    served = draft.routing.observed if successor is None else successor.served
     marker = None if served is None else served.marker
-    if marker is not None and is_taken_over(draft, marker):
+    if marker is not None and _may_need_it(draft, marker):
         _keep(
             draft,
             f"another rollout (generation {marker.generation}) has used the router since, and may "
             "need it",
         )
         return False
-    lacks = lacks_served(draft)
-    alone = read_now and served is not None and served.shows(draft.routing.desired)
+    lacks = lacks_served(draft) if successor is None else None
+    alone = read_now and served is not None and _has_none_of_it(draft, served)
     if alone and lacks is None:
         draft.progress = evolve(
             draft.progress,
@@ -71,7 +75,8 @@ def ended(draft: Draft) -> bool:
             f"{_other(draft)} alone",
         )
         return False
-    waited = lacks if alone and lacks else f"the router to serve {draft.routing.desired}"
+    serve = draft.routing.desired if successor is None else f"{_other(draft)} alone"
+    waited = lacks if alone and lacks else f"the router to serve {serve}"
     draft.wait(
         f"{waited} before {_label(draft)} is removed",
         left=left + RETIRE_PATIENCE,
@@ -84,6 +89,41 @@ def ended(draft: Draft) -> bool:
         -left,
     )
     return False
+
+
+def superseded(draft: Draft, event: Superseded) -> None:
+    """Have the router read by a later rollout's release from now on, if a version of this one is
+    still to be removed which that one does not need.
+    """
+    if draft.progress.retirement is not Retirement.DUE:
+        draft.refuse(event, f"it has no version to remove ({event.by}: {event.why})")
+        return
+    removed = draft.leaving.version(draft.release)
+    assert removed is not None  # it is stable or the candidate
+    if removed.backend in (version.backend for version in event.release.versions.values()):
+        draft.refuse(event, f"{event.rollout} needs {removed}; an Abort keeps it")
+        return
+    successor = Successor(rollout=event.rollout, release=event.release)
+    draft.progress = evolve(draft.progress, successor=successor)
+    draft.note(EventRecorded(at=draft.now, event=event))
+
+
+def _may_need_it(draft: Draft, marker: Marker) -> bool:
+    """Return whether a marker is of a rollout that may need the version: of any that has taken the
+    router over, but for the one that has said that it does not.
+    """
+    successor = draft.progress.successor
+    known = successor is not None and marker.owner == Marker.owner_of(successor.rollout)
+    return is_taken_over(draft, marker) and not known
+
+
+def _has_none_of_it(draft: Draft, served: Served) -> bool:
+    """Return whether what is served proves that the version has no traffic: it is what this rollout
+    has left there, or it is all the successor's, whose versions are others.
+    """
+    if draft.progress.successor is None:
+        return served.shows(draft.routing.desired)
+    return served.converged and not served.unattributed.ppm
 
 
 def _await_fleet(draft: Draft) -> bool:
@@ -127,4 +167,6 @@ def _what(draft: Draft) -> str:
 
 
 def _other(draft: Draft) -> str:
+    if draft.progress.successor is not None:
+        return f"the versions of {draft.progress.successor.rollout}"
     return "the new one" if _promoted(draft) else "stable"

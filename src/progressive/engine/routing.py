@@ -110,6 +110,8 @@ def _absorb_served(draft: Draft, at: datetime, served: Served, *, ours: bool) ->
 
     ``ours``: whether it was read back after a write of this rollout.
     """
+    if _is_the_successors(draft, at, served):
+        return
     before = draft.routing
     draft.routing = evolve(before, observed=served, read_at=at, last_attempt_at=at)
     if _proves_our_write(draft, served):
@@ -137,6 +139,20 @@ def _absorb_served(draft: Draft, at: datetime, served: Served, *, ours: bool) ->
         _absorb_match(draft, at, served, before.observed, ours=ours)
     else:
         _absorb_mismatch(draft, at, served, before.observed, ours=ours)
+
+
+def _is_the_successors(draft: Draft, at: datetime, served: Served) -> bool:
+    """Keep what was read by the release of a successor; True if there is one.
+
+    Its versions have the traffic now: none of it is this rollout's to compare.
+    """
+    successor = draft.progress.successor
+    if successor is None:
+        return False
+    draft.progress = evolve(draft.progress, successor=evolve(successor, served=served))
+    draft.routing = evolve(draft.routing, read_at=at, last_attempt_at=at)
+    draft.clocks = evolve(draft.clocks, unreadable=ZERO)
+    return True
 
 
 def _closed(served: Served) -> bool:

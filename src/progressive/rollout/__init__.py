@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         RouterApplied,
         RouterRead,
         Skip,
+        Superseded,
         Surveyed,
         Tick,
     )
@@ -54,7 +55,7 @@ else:
             ".events": (
                 "Abort Approve CommandFailed Event GateAnswered Hold HookAnswered Inspected "
                 "Measured PersonEvent PromoteNow Reject Resume Retired RouterApplied RouterRead "
-                "Skip Surveyed Tick"
+                "Skip Superseded Surveyed Tick"
             ),
             ".notes": (
                 "Asked Drifted Escalated EventRecorded Judged Late Note PhaseEntered Refused "
@@ -108,6 +109,7 @@ __all__ = [
     "RunHook",
     "Skip",
     "Status",
+    "Superseded",
     "Survey",
     "Surveyed",
     "Tick",

@@ -18,6 +18,7 @@ from progressive.model import fields
 from progressive.model.actions import GateAnswer, HookAnswer
 from progressive.model.capacity import Capacity
 from progressive.model.measurement import Look
+from progressive.model.release import Release
 from progressive.model.router_state import Served
 from progressive.model.traffic import Track, Traffic
 
@@ -260,7 +261,28 @@ class Abort:
     why: str = attrs.field(validator=_is_not_blank)
 
 
-PersonEvent: TypeAlias = Approve | Reject | Hold | Resume | Skip | PromoteNow | Abort
+@attrs.frozen(kw_only=True)
+class Superseded:
+    """Tell a rollout that has ended of a later one of its service, which does not need the version
+    that this one removes.
+
+    `start` says so to those of the same store. The version is removed at its time, whatever part of
+    the traffic the later rollout then has; without this event it is kept once another rollout has
+    claimed the router. The last one counts. Refused while nothing is to be removed.
+
+    * ``rollout``, ``release``: the later rollout's id and release. The router is read by that
+      release from now on: it tells the versions that are served then.
+    """
+
+    kind: ClassVar[str] = "superseded"
+    at: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
+    rollout: str = attrs.field(validator=fields.is_name)
+    release: Release
+    by: str = attrs.field(validator=_is_not_blank)
+    why: str = attrs.field(validator=_is_not_blank)
+
+
+PersonEvent: TypeAlias = Approve | Reject | Hold | Resume | Skip | PromoteNow | Abort | Superseded
 Event: TypeAlias = (
     Tick
     | Inspected
@@ -275,7 +297,7 @@ Event: TypeAlias = (
     | PersonEvent
 )
 
-PEOPLE: tuple[type, ...] = (Approve, Reject, Hold, Resume, Skip, PromoteNow, Abort)
+PEOPLE: tuple[type, ...] = (Approve, Reject, Hold, Resume, Skip, PromoteNow, Abort, Superseded)
 
 EVENTS: tuple[type, ...] = (
     # The order in which the events of one round are absorbed: measurements first, so that none is
@@ -297,5 +319,6 @@ EVENTS: tuple[type, ...] = (
     Approve,
     Skip,
     PromoteNow,
+    Superseded,
     Tick,
 )

@@ -29,6 +29,7 @@ from .events import (
     Reject,
     Resume,
     Skip,
+    Superseded,
     Surveyed,
 )
 
@@ -52,7 +53,14 @@ class EventRecorded:
                 )
                 return f"{look.metric}: {measured}"
             case (
-                Approve() | Reject() | Hold() | Resume() | Skip() | PromoteNow() | Abort() as event
+                Approve()
+                | Reject()
+                | Hold()
+                | Resume()
+                | Skip()
+                | PromoteNow()
+                | Abort()
+                | Superseded() as event
             ):
                 return f"{event.by}: {event.kind.replace('_', ' ')} ({event.why})"
             case HookAnswered(step=step, answer=answer):

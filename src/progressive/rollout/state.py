@@ -75,6 +75,17 @@ class ClosedGate:
 
 
 @attrs.frozen(kw_only=True)
+class Successor:
+    """The latest rollout of the service since this one has ended, which does not need the version
+    that this one removes; and what the router served by its release when it was last read.
+    """
+
+    rollout: str
+    release: Release
+    served: Served | None = None
+
+
+@attrs.frozen(kw_only=True)
 class Progress:
     """The position in the plan, and all that holds or has ended a step.
 
@@ -86,6 +97,7 @@ class Progress:
     * ``approvals``: all that were given, early ones included.
     * ``waived``: the names that a person has waived, of checks, gates or steps.
     * ``closed_gate``: the gate that keeps traffic from being raised.
+    * ``successor``: the rollout that has the service since (`Superseded`).
     """
 
     phase: Phase = Phase.PENDING
@@ -104,6 +116,7 @@ class Progress:
     retirement: Retirement = Retirement.NONE
     overdue: bool = False
     waiting: Waiting | None = None
+    successor: Successor | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -302,6 +315,7 @@ class Rollout:
     """One release under one plan. Made by `begin`, changed only by `decide`, stored by `dumps`.
 
     ``serial`` rises with every decision; ``wake_at`` is when to tick next, None if it is over.
+    ``earlier``: the rollouts of the service that had a version to remove when this one began.
     """
 
     id: str = attrs.field(validator=fields.is_name)
@@ -314,6 +328,7 @@ class Rollout:
     clocks: Clocks
     wake_at: datetime | None
     instances: Instances = Instances()
+    earlier: tuple[str, ...] = ()
 
     @property
     def phase(self) -> Phase:
@@ -334,6 +349,12 @@ class Rollout:
         candidate after a way back.
         """
         return Track.STABLE if self.phase is Phase.PROMOTED else Track.CANDIDATE
+
+    @property
+    def read_by(self) -> Release:
+        """The release by which the router is read: that of its `Successor`, if it has one."""
+        successor = self.progress.successor
+        return self.release if successor is None else successor.release
 
     @property
     def over(self) -> bool:

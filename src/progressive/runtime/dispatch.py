@@ -229,7 +229,7 @@ def _read(command: Read, rollout: Rollout, ports: Ports) -> Call | Event:
     return _call_method(
         ports.router,
         "read",
-        (rollout.release,),
+        (rollout.read_by,),
         {},
         lambda value, at: RouterRead(at=at, served=_served(value)),
         _failed("read", rollout.epoch, otherwise=Failure.TRANSIENT),

@@ -9,12 +9,14 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
+import attrs
+
 from progressive.errors import ConflictError, StrategyError
 from progressive.model.release import Release, Version
 from progressive.model.units import minutes
 from progressive.plan.plan import Plan, Strategy, plan_of
 from progressive.ports import Ports, Store
-from progressive.rollout.events import Abort
+from progressive.rollout.events import Abort, Superseded
 from progressive.rollout.phases import Phase, Retirement
 from progressive.rollout.state import Rollout, begin
 
@@ -46,6 +48,11 @@ class IfRunning(enum.Enum):
     """Wait until it has ended by itself, then start; a `ConflictError` names what serves then, if
     the new release has another version as stable.
     """
+    FOLLOW = "follow"
+    """Wait until it has ended by itself, then start with what serves then as stable, whatever the
+    release says: the version that was promoted, or the one that was gone back to. The same for a
+    rollout that has ended before. For a release that is made before the outcome is known.
+    """
 
 
 def start(
@@ -70,7 +77,7 @@ def start(
     what the router can't do. Raises `ConflictError`, with nothing started, if the other rollout is
     refused or has not ended in time, or if ``id`` is of another release.
     """
-    if (known := _started_before(ports, release, id)) is not None:
+    if (known := _started_before(ports, release, id, if_running)) is not None:
         return known
     plan = _checked_plan(strategy, release, ports)
     if (other := _active(ports, release, id, if_running)) is not None:
@@ -84,7 +91,7 @@ def start(
                         break
         while _still_active(ports, other, end, if_running, release):
             sleep(LOOK)
-    return _begin_and_save(plan, release, id, ports)
+    return _begin_and_save(plan, release, id, ports, if_running)
 
 
 async def astart(
@@ -99,7 +106,7 @@ async def astart(
     """`start` for asyncio."""
     import asyncio
 
-    if (known := await call_in_thread(_started_before, ports, release, id)) is not None:
+    if (known := await call_in_thread(_started_before, ports, release, id, if_running)) is not None:
         return known
     plan = _checked_plan(strategy, release, ports)
     if (other := await call_in_thread(_active, ports, release, id, if_running)) is not None:
@@ -115,12 +122,16 @@ async def astart(
             _still_active, ports, other, end, if_running, release
         ):
             await asyncio.sleep(LOOK)
-    return await call_in_thread(_begin_and_save, plan, release, id, ports)
+    return await call_in_thread(_begin_and_save, plan, release, id, ports, if_running)
 
 
-def _started_before(ports: Ports, release: Release, id: str) -> Rollout | None:
+def _started_before(
+    ports: Ports, release: Release, id: str, if_running: IfRunning
+) -> Rollout | None:
     """Return the stored rollout of this id; None if there is none."""
     found = None if ports.store is None else ports.store.load(id)
+    if found is not None and if_running is IfRunning.FOLLOW:
+        release = attrs.evolve(release, stable=found.release.stable)
     if found is not None and found.release != release:
         raise ConflictError(
             f"rollout {id!r} exists and is of another release: {found.release!r}; use another id"
@@ -172,7 +183,7 @@ def _still_active(
     """
     assert ports.store is not None  # the other one was loaded from it
     current = ports.store.load(other.id)
-    if current is None or _has_ended_for(release, current):
+    if current is None or _has_ended_for(release, current, if_running):
         return False
     if ports.clock() >= end:
         raise ConflictError(
@@ -182,52 +193,89 @@ def _still_active(
     return True
 
 
-def _has_ended_for(release: Release, ended: Rollout) -> bool:
+def _has_ended_for(release: Release, ended: Rollout, if_running: IfRunning) -> bool:
     """Return whether a rollout has ended.
 
     `ConflictError` if the release names as stable what does not serve after it: the version that
-    went back, or the one before that was promoted.
+    went back, or the one before that was promoted. Not for who takes whatever serves.
     """
-    if not ended.final:
-        return False
+    if not ended.final or if_running is IfRunning.FOLLOW:
+        return ended.final
     gone = ended.leaving.version(ended.release)
     if gone is None or release.stable is None or release.stable.backend != gone.backend:
         return True
-    promoted = ended.phase is Phase.PROMOTED
-    serves = ended.release.candidate if promoted else ended.release.stable
+    serves = _serves_after(ended)
+    outcome = "promoted" if ended.phase is Phase.PROMOTED else "rolled back"
     raise ConflictError(
-        f"{ended.id!r} was {'promoted' if promoted else 'rolled back'}, so {serves} serves now and "
-        f"not {release.stable}; nothing was started: start again with {serves} as stable"
+        f"{ended.id!r} was {outcome}, so {serves} serves now and not {release.stable}; nothing was "
+        f"started: start again with {serves} as stable, or with IfRunning.FOLLOW"
     )
 
 
-def _begin_and_save(plan: Plan, release: Release, id: str, ports: Ports) -> Rollout:
+def _serves_after(ended: Rollout) -> Version | None:
+    promoted = ended.phase is Phase.PROMOTED
+    return ended.release.candidate if promoted else ended.release.stable
+
+
+def _begin_and_save(
+    plan: Plan, release: Release, id: str, ports: Ports, if_running: IfRunning
+) -> Rollout:
+    if ports.store is not None and if_running is IfRunning.FOLLOW:
+        last = ports.store.last(release.service)
+        if last is not None:
+            release = attrs.evolve(release, stable=_serves_after(last))
     rollout = begin(plan, release, id=id, at=ports.clock())
     if ports.store is not None:
-        _cancel_retirement(ports.store, ports.clock, release, id)
+        earlier = _tell_earlier(ports.store, ports.clock, release, id)
+        rollout = attrs.evolve(rollout, earlier=earlier)
         ports.store.save(rollout, (), expected=None)
     return rollout
 
 
-def _cancel_retirement(
+def _tell_earlier(
     store: Store, clock: Callable[[], datetime], release: Release, id: str
-) -> None:
-    """Cancel the removal of a version that this release needs, or in whose place it has another:
-    a fleet removes what runs there.
+) -> tuple[str, ...]:
+    """Tell each earlier rollout of the service that still has a version to remove what this one
+    needs: cancel the removal of what it needs, or in whose place it has another, as a fleet removes
+    what runs there; let the others go on.
 
-    `ConflictError` if the fleet was asked to remove it already.
+    Returns the ids of those that go on. `ConflictError` if the fleet was asked already to remove
+    what is needed.
     """
     last = store.last(release.service)
-    if last is None or last.over or (removed := _removed(last)) is None:
-        return
-    if removed.backend not in (version.backend for version in release.versions.values()):
-        return
-    if last.final and last.progress.retirement is not Retirement.DUE:
-        raise _being_removed(last)
-    abort = Abort(at=clock(), by="start", why=f"{id} needs the place of {removed}")
-    kept = submit(store, last.id, abort).rollout
+    if last is None:
+        return ()
+    going_on: list[str] = []
+    for earlier in (*map(store.load, last.earlier), last):
+        if earlier is None or not earlier.final or earlier.over:
+            continue
+        removed = _removed(earlier)
+        if removed is None:
+            continue
+        if removed.backend in (version.backend for version in release.versions.values()):
+            _cancel_removal(
+                store,
+                earlier,
+                Abort(at=clock(), by="start", why=f"{id} needs the place of {removed}"),
+            )
+            continue
+        if earlier.progress.retirement is Retirement.DUE:
+            why = f"{release} does not need {removed}"
+            submit(
+                store,
+                earlier.id,
+                Superseded(at=clock(), rollout=id, release=release, by="start", why=why),
+            )
+        going_on.append(earlier.id)
+    return tuple(going_on)
+
+
+def _cancel_removal(store: Store, earlier: Rollout, abort: Abort) -> None:
+    if earlier.progress.retirement is not Retirement.DUE:
+        raise _being_removed(earlier)
+    kept = submit(store, earlier.id, abort).rollout
     if kept.progress.retirement is not Retirement.NONE:  # its driver was quicker
-        raise _being_removed(last)
+        raise _being_removed(earlier)
 
 
 def _removed(last: Rollout) -> Version | None:
