@@ -13,6 +13,7 @@ import attrs
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
+import abilities  # noqa: E402
 import house  # noqa: E402 - they stand beside this file
 import landing  # noqa: E402
 from diagram import lifecycle_svg  # noqa: E402
@@ -105,3 +106,4 @@ def setup(app: Any) -> None:
 (HERE / "_static" / "lifecycle.svg").write_text(lifecycle_svg(), encoding="utf-8")
 house.write(HERE / "_static")
 landing.write(HERE / "_static")
+abilities.write(HERE / "_static")

@@ -12,7 +12,7 @@ from progressive.errors import Failure, RouterError
 from progressive.model.release import Release, Version
 from progressive.model.router_state import Marker
 from progressive.model.traffic import Match, Traffic
-from progressive.model.units import MILLION, Percent, percent
+from progressive.model.units import MILLION, Percent, hours, percent
 
 RELEASE = Release(
     service="shop", stable=Version("1", backend="v1"), candidate=Version("2", backend="v2")
@@ -52,6 +52,18 @@ def test_matches_of_any_part_and_the_largest_mirror_count() -> None:
 
     assert whole.traffic == Traffic(candidate=percent(5), matches=[BETA], mirror=percent(2))
     assert (whole.version, whole.marker, whole.converged) == ("7", marker, False)
+
+
+def test_the_longest_stay_of_any_part_counts_and_another_is_not_settled() -> None:
+    drawn, short, long = (
+        Part(Traffic(candidate=percent(5), sticky=each)) for each in (None, hours(1), hours(2))
+    )
+
+    assert served([short, long]).traffic.sticky == hours(2)
+    assert served([drawn, short]).traffic.sticky == hours(1)
+    assert not served([drawn, short]).converged
+    assert served([short, short]).converged
+    assert served([drawn]).traffic.sticky is None
 
 
 def test_what_the_adapter_says_is_not_settled_is_not() -> None:

@@ -15,6 +15,7 @@ from tests.support.world import ERRORS, World, canary
 from progressive import (
     Action,
     Budget,
+    Hold,
     Limit,
     Metric,
     NoWorse,
@@ -22,6 +23,7 @@ from progressive import (
     Resume,
     SampleRatio,
     Tolerance,
+    hours,
     minutes,
     ms,
     percent,
@@ -263,3 +265,25 @@ def test_a_new_weight_begins_anew() -> None:
 
     assert world.rollout.evidence.series[0].split is None
     assert world.rollout.routing.last_verified == Traffic(candidate=percent(50))
+
+
+def test_where_a_step_lets_users_stay_none_is_missing_until_it_lets_them_go() -> None:
+    strategy = canary(checks=[NoWorse(ERRORS), AT_FULL], sticky=hours(1))
+    world = Ejected(strategy=strategy)
+    world.until(lambda world: world.rollout.routing.last_verified.candidate == percent(5))
+    world.arrives = 0.3
+    world.until_phase(Phase.PROMOTED)
+
+    assert not any(note.verdict == "missing" for note in world.said("judged"))
+
+
+def test_a_hold_lets_users_stay_where_the_router_does() -> None:
+    world = Ejected(strategy=canary(checks=[NoWorse(ERRORS), AT_FULL], sticky=hours(1)))
+    world.until(lambda world: world.rollout.routing.last_verified.candidate == percent(5))
+    world.say(Hold(at=world.now, by="eve", why="lunch"))
+    world.tick()
+    assert world.rollout.routing.desired.sticky == hours(1)
+    world.traffic = Traffic(candidate=percent(2))
+    world.until(lambda world: world.rollout.routing.desired.candidate == percent(2))
+
+    assert world.rollout.routing.desired == Traffic(candidate=percent(2))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.releases import THREE, TWO
 from tests.support.world import World
 
-from progressive import Match, Track, decide, percent
+from progressive import Match, Track, decide, hours, percent, seconds
 from progressive.errors import StrategyError
+from progressive.model.router_state import Capabilities
 from progressive.model.traffic import Traffic, exact_shares
 from progressive.model.units import MILLION, Percent
 
@@ -103,3 +106,31 @@ def test_traffic_reaches_and_reads() -> None:
         True,
         False,
     ]
+
+
+def test_users_who_stay_are_a_part_of_the_traffic_and_no_more_of_it() -> None:
+    drawn, stay = (Traffic(candidate=percent(5), sticky=each) for each in (None, hours(2)))
+
+    assert str(stay) == "5 % candidate, users stay for 2 h"
+    assert stay != drawn != Traffic(candidate=percent(5), sticky=hours(1))
+    assert not stay.exceeds(drawn) and not drawn.exceeds(stay)
+
+
+@pytest.mark.parametrize(
+    ("sticky", "said"),
+    [
+        (3600, "has no unit"),
+        (seconds(0), "sticky"),
+        (seconds(1.5), "1.5 s is no whole number of seconds, in which cookies live"),
+    ],
+)
+def test_a_stay_is_whole_seconds(sticky: Any, said: str) -> None:
+    with pytest.raises(StrategyError, match=said):
+        Traffic(sticky=sticky)
+
+
+def test_a_router_that_can_keep_nobody_refuses_it() -> None:
+    asked = Traffic(candidate=percent(5), sticky=hours(1))
+
+    assert [*Capabilities().problems_with(asked)] == ["the router can't do session affinity"]
+    assert [*Capabilities(affinity=True).problems_with(asked)] == []

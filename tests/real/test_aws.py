@@ -31,7 +31,7 @@ from progressive.errors import ConflictError, Failure, RouterError, StrategyErro
 from progressive.model.release import Release, Version
 from progressive.model.router_state import Marker, Served
 from progressive.model.traffic import ALL_STABLE, Traffic
-from progressive.model.units import Percent, percent, seconds
+from progressive.model.units import Percent, hours, percent, seconds
 from progressive.routers.aws import Aws, LambdaAlias, LoadBalancer
 from progressive.testing import (
     BreakableProxy,
@@ -258,7 +258,8 @@ def test_sticky_groups_are_refused_unless_they_are_known(
 
     with pytest.raises(RouterError, match="its target groups are sticky"):
         give(router, 100)
-    assert rollback_now(router, THREE).shows(ALL_STABLE)
+    assert rollback_now(router, THREE).shows(ALL_STABLE)  # whoever let them stay: they go
+    balancer.edit(weights, TargetGroupStickinessConfig=sticky)
     with router_of(double, balancer.rule, sticky=True) as known:
         assert known.capabilities.sticky
         marker = Marker(generation=2)
@@ -266,6 +267,48 @@ def test_sticky_groups_are_refused_unless_they_are_known(
         assert known.apply(THREE, ten, marker=marker, expect=None).shows(ten)
     [rule] = balancer.elbv2.describe_rules(RuleArns=[balancer.rule])["Rules"]
     assert rule["Actions"][0]["ForwardConfig"]["TargetGroupStickinessConfig"] == sticky
+
+
+def test_users_stay_while_a_strategy_asks_for_it_and_every_way_back_lets_them_go(
+    double: Double, balancer: Balancer, router: LoadBalancer
+) -> None:
+    def stickiness() -> dict[str, Any]:
+        [rule] = balancer.elbv2.describe_rules(RuleArns=[balancer.rule])["Rules"]
+        found: dict[str, Any] = rule["Actions"][0]["ForwardConfig"].get(
+            "TargetGroupStickinessConfig", {}
+        )
+        return found
+
+    for serial, traffic in enumerate(
+        (
+            Traffic(),
+            Traffic(candidate=percent(10), sticky=hours(2)),
+            Traffic(candidate=percent(50), sticky=hours(2)),
+            Traffic(candidate=percent(100)),
+            Traffic(candidate=percent(50), sticky=hours(1)),
+            Traffic(candidate=percent(20)),
+            Traffic(candidate=percent(50), sticky=hours(1)),
+        )
+    ):
+        marker = Marker(generation=1, serial=serial)
+        served = router.apply(THREE, traffic, marker=marker, expect=None)
+        assert served.shows(traffic)
+        stay = traffic.sticky
+        assert stickiness().get("Enabled", False) is (stay is not None)
+        assert stay is None or stickiness()["DurationSeconds"] == stay.total_seconds()
+
+    assert rollback_now(router, THREE).shows(ALL_STABLE)
+    assert stickiness()["Enabled"] is False
+
+
+def test_how_long_they_may_stay_is_bounded_and_a_network_load_balancer_keeps_nobody(
+    double: Double, balancer: Balancer, router: LoadBalancer
+) -> None:
+    too_long = Traffic(candidate=percent(1), sticky=hours(24 * 7 + 1))
+    with pytest.raises(RouterError, match="is longer than AWS lets a client stay, 7 d"):
+        router.apply(THREE, too_long, marker=Marker(generation=1), expect=None)
+    network = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:listener/net/shop/1/2"
+    assert not LoadBalancer(arn=network).capabilities.affinity
 
 
 def test_a_change_since_the_read_is_refused(balancer: Balancer, router: LoadBalancer) -> None:

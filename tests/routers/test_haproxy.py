@@ -19,7 +19,7 @@ from progressive.errors import ConflictError, Failure, RouterError, StrategyErro
 from progressive.model.release import Release, Version
 from progressive.model.router_state import Marker, Served
 from progressive.model.traffic import Traffic
-from progressive.model.units import Percent, percent
+from progressive.model.units import Percent, hours, percent
 from progressive.routers.haproxy import HAProxy, HAProxyWeights
 from progressive.routers.haproxy.by_weights import _in_order, _weights
 
@@ -534,3 +534,38 @@ def test_a_drift_between_read_and_write_is_a_conflict() -> None:
     with pytest.raises(ConflictError, match=r"HAProxy backend app: .* read again"):
         weigh(fake, 5, expect=before.version)
     assert fake.lines == []
+
+
+# ----------------------------------------------------------------------------------- users who stay
+
+
+@pytest.mark.parametrize(
+    ("marker", "entry"),
+    [
+        (Marker(generation=3, serial=2, owner="r0f"), "v1:50000:v2:3:2:0:r0f:3600"),
+        (Marker(generation=3, serial=2), "v1:50000:v2:3:2:0::3600"),
+    ],
+)
+def test_the_seconds_stand_behind_the_marker(marker: Marker, entry: str) -> None:
+    fake = FakeMap()
+    asked = Traffic(candidate=percent(5), sticky=hours(1))
+    stays = attrs.evolve(MAP, affinity=True)
+
+    served = feed(stays.applying(RELEASE, asked, marker, None), fake)
+
+    assert fake.entries["shop"] == entry
+    assert served.shows(asked)
+    assert served.marker == marker
+
+
+def test_without_the_lines_in_its_configuration_it_keeps_nobody() -> None:
+    asked = Traffic(candidate=percent(5), sticky=hours(1))
+
+    with pytest.raises(RouterError, match="the router can't do session affinity"):
+        feed(MAP.applying(RELEASE, asked, MARKER, None), FakeMap())
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "x", "01", ""])
+def test_what_is_no_number_of_seconds_is_said(seconds: str) -> None:
+    with pytest.raises(RouterError, match="no number of seconds for which users stay"):
+        read(FakeMap(f"v1:0:v2:3:2:0:r0f:{seconds}"))

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -11,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.releases import THREE
 
-from progressive import StrategyError, Traffic, percent
+from progressive import StrategyError, Traffic, hours, percent
 from progressive.adapters.split import Split
-from progressive.model import Match
+from progressive.model import Marker, Match
 from progressive.routers.traefik import Traefik
 
 ROUTER = {"rule": "Host(`shop.example`)", "entryPoints": ["web"]}
@@ -45,12 +46,32 @@ def test_what_is_misconfigured_is_said_at_once(fields: dict[str, Any], said: str
 @given(st.text(max_size=20), st.integers(0, 100), st.integers(0, 100))
 def test_what_is_written_is_read_and_is_no_template(value: str, share: int, mirror: int) -> None:
     matches = [Match(name="x-canary", value=value)]
-    traffic = Traffic(candidate=percent(share), matches=matches, mirror=percent(mirror))
+    stay = None if share % 2 else hours(share + 1)
+    traffic = Traffic(
+        candidate=percent(share), matches=matches, mirror=percent(mirror), sticky=stay
+    )
     split = Split.of(THREE, traffic, None)
     text = traefik()._text(split)
 
     assert "{{" not in text
     assert traefik()._parsed(text) == split
+
+
+@pytest.mark.parametrize("mirror", [0, 10])
+def test_users_stay_by_a_cookie_of_the_rollout_s_own(mirror: int) -> None:
+    traffic = Traffic(candidate=percent(5), mirror=percent(mirror), sticky=hours(2))
+    marker = Marker(generation=3, owner="r0f3c")
+
+    def cookie(traffic: Traffic, marker: Marker | None) -> Any:
+        services = json.loads(traefik()._text(Split.of(THREE, traffic, marker)))["http"]["services"]
+        weighted = services["shop-weighted" if traffic.mirror.ppm else "shop"]["weighted"]
+        return weighted.get("sticky")
+
+    assert cookie(traffic, marker) == {
+        "cookie": {"name": "progressive-r0f3c", "maxAge": 7200, "path": "/", "httpOnly": True}
+    }
+    assert cookie(traffic, Marker(generation=3))["cookie"]["name"] == "progressive-3"
+    assert cookie(Traffic(candidate=percent(5)), marker) is None
 
 
 def test_the_new_file_is_made_in_the_folder_above() -> None:

@@ -28,12 +28,15 @@ from progressive import (
     loads,
     minutes,
     percents,
+    rollback_now,
     seconds,
     start,
     submit,
     tick,
 )
+from progressive.model import Capacity
 from progressive.model.router_state import Marker
+from progressive.model.traffic import Track, Traffic
 from progressive.rollout import Escalated, Refused, Superseded
 from progressive.testing import MemoryFleet, MemoryRouter, MemoryStore, VirtualClock
 
@@ -189,9 +192,10 @@ def test_it_is_kept_while_the_router_serves_what_the_next_one_does_not_know() ->
     shop = Service()
     shop.promote(V1, V2)
     shop.promote(V2, V3)
-    shop.router = Restored(
-        **{field.alias: getattr(shop.router, field.name) for field in attrs.fields(MemoryRouter)}
-    )
+    restored = Restored()
+    for field in attrs.fields(MemoryRouter):
+        setattr(restored, field.name, getattr(shop.router, field.name))
+    shop.router = restored
     shop.go(lambda: shop.of("to-v2").over)
 
     assert shop.fleet.retired == []
@@ -201,31 +205,244 @@ def test_it_is_kept_while_the_router_serves_what_the_next_one_does_not_know() ->
     assert "for 1 d the router did not serve the versions of to-v3 alone" in said[-1]
 
 
+def test_it_goes_though_the_next_one_has_removed_its_own_before() -> None:
+    """A router that lists its backends does not know the release of the next one then."""
+
+    class Listing(MemoryRouter):
+        def read(self, release: Release) -> Any:
+            served = MemoryRouter.read(self, release)
+            gone = any(each in shop.fleet.retired for each in release.versions.values())
+            return attrs.evolve(served, converged=not gone)
+
+    shop = Service(router=Listing())
+    shop.promote(V1, V2)
+    shop.promote(V2, V3, retire_after=minutes(10))
+    shop.go(lambda: shop.of("to-v2").over and shop.of("to-v3").over)
+
+    assert shop.fleet.retired == [V2, V1]
+    assert shop.said("to-v2", Escalated) == []
+
+
+def test_it_is_kept_while_what_serves_instead_can_t_carry_it() -> None:
+    """The next one has begun, because this one is sick; the old version is the only one that is
+    well.
+    """
+    shop = Service()
+    shop.promote(V1, V2)
+    shop.wait(110)
+    shop.fleet.capacities[Track.CANDIDATE] = Capacity(percents(0)[0])
+    shop.fleet.capacities[Track.STABLE] = Capacity(percents(0)[0])
+    shop.release(V2, V3)
+    shop.wait(40)
+    assert shop.fleet.retired == []
+    shop.fleet.capacities = dict.fromkeys(Track, Capacity(percents(100)[0]))
+    shop.go(lambda: shop.of("to-v2").over)
+    assert shop.fleet.retired == [V1]
+
+
+def test_it_is_kept_while_the_next_one_s_versions_can_t_carry_it() -> None:
+    shop = Service()
+    shop.promote(V1, V2)
+    shop.promote(V2, V3)
+    shop.wait(100)
+    shop.fleet.capacities = dict.fromkeys(Track, Capacity(percents(30)[0]))
+    shop.wait(30)
+
+    assert shop.fleet.retired == []
+    waits = shop.of("to-v2").progress.waiting
+    assert waits is not None and "candidate (v3) to be ready for 100 %" in waits.why
+
+
+@pytest.mark.parametrize("ends", ["before it wrote", "late", "superseded"])
+def test_one_that_has_said_so_and_has_not_the_router_yet_spoils_nothing(ends: str) -> None:
+    shop = Service()
+    shop.promote(V1, V2)
+    shop.promote(V2, V3)
+    shop.wait(5)
+    if ends == "late":
+        shop.go(lambda: shop.of("to-v2").wake_at is not None and shop.clock() >= START + hours(2))
+    if ends == "superseded":
+        shop.release(V3, V4, bake=hours(1))
+        shop.wait(5)
+        start(
+            QUICK,
+            Release(service="shop", stable=V3, candidate=Version("v5")),
+            id="to-v5",
+            ports=shop.ports,
+            if_running=IfRunning.SUPERSEDE,
+        )
+        submit(shop.store, "to-v5", Abort(at=shop.clock(), by="eve", why="wrong build"))
+    else:
+        shop.release(V3, V4)
+    if ends == "before it wrote":
+        submit(shop.store, "to-v4", Abort(at=shop.clock(), by="eve", why="wrong build"))
+    shop.go(lambda: shop.of("to-v2").over and shop.of("to-v3").over)
+
+    assert [each for each in shop.fleet.retired if each in (V1, V2)] == [V1, V2]
+    assert shop.said("to-v2", Escalated) == shop.said("to-v3", Escalated) == []
+
+
+def test_a_start_that_is_refused_has_told_nobody_anything(colour: Colour) -> None:
+    class Stuck(MemoryFleet):
+        def retire(self, release: Release, version: Version) -> None:
+            if version == V2:
+                raise TimeoutError("still draining")
+            MemoryFleet.retire(self, release, version)
+
+    shop = Service(fleet=Stuck())
+    shop.promote(V1, V2)
+    shop.promote(V2, V3, retire_after=seconds(0))
+    shop.go(lambda: shop.of("to-v3").progress.retirement.value == "asked")
+    before = shop.of("to-v2")
+    with pytest.raises(ConflictError, match="v2 is being removed since 'to-v3' was promoted"):
+        colour.start(
+            QUICK,
+            Release(service="shop", stable=V3, candidate=V2),
+            id="back",
+            ports=shop.ports,
+        )
+
+    assert shop.of("to-v2") == before
+
+
+class Racing(MemoryStore):
+    """A store in which somebody else starts a rollout just before the first save of one."""
+
+    meanwhile: Callable[[], object] | None = None
+
+    def save(self, rollout: Rollout, *given: Any, **named: Any) -> None:
+        if self.meanwhile is not None and rollout.id == "to-v4":
+            meanwhile, self.meanwhile = self.meanwhile, None
+            meanwhile()
+        MemoryStore.save(self, rollout, *given, **named)
+
+
+@pytest.mark.parametrize("waits", [IfRunning.FOLLOW, IfRunning.QUEUE, IfRunning.REFUSE])
+def test_of_two_that_start_at_once_one_waits_or_is_refused(
+    waits: IfRunning, colour: Colour
+) -> None:
+    store = Racing()
+    shop = Service(store=store)
+    shop.promote(V1, V2)
+    shop.wait(5)
+    begun: list[Rollout] = []
+
+    def other() -> None:
+        begun.append(shop.release(V2, V3))
+        submit(store, "to-v3", Abort(at=shop.clock(), by="eve", why="wrong build"))
+
+    store.meanwhile = other if waits is not IfRunning.REFUSE else lambda: shop.release(V2, V3)
+    release = Release(service="shop", stable=V2, candidate=V4)
+
+    def started() -> Any:
+        return colour.start(QUICK, release, id="to-v4", ports=shop.ports, if_running=waits)
+
+    if waits is IfRunning.REFUSE:
+        with pytest.raises(ConflictError):
+            started()
+        assert [each.rollout for each in shop.of("to-v2").progress.successors] == ["to-v3"]
+    else:
+        shop.go(lambda: True)
+        assert started().id == "to-v4"
+        assert shop.of("to-v3").final
+
+
+def test_who_starts_again_tells_those_that_a_crash_has_left_out() -> None:
+    class Dies(MemoryStore):
+        armed = False
+
+        def load(self, id: str) -> Any:
+            if self.armed and MemoryStore.load(self, "to-v3") is not None and id == "to-v2":
+                self.armed = False
+                raise KeyboardInterrupt
+            return MemoryStore.load(self, id)
+
+    store = Dies()
+    shop = Service(store=store)
+    shop.promote(V1, V2)
+    store.armed = True
+    with pytest.raises(KeyboardInterrupt):
+        shop.release(V2, V3)
+    assert shop.of("to-v2").progress.successors == ()
+
+    for _ in range(2):  # said twice is as said once
+        shop.release(V2, V3)
+        assert [each.rollout for each in shop.of("to-v2").progress.successors] == ["to-v3"]
+        serial = shop.of("to-v2").serial
+    assert shop.of("to-v2").serial == serial
+
+
+@pytest.mark.parametrize("removes", ["the old version", "the candidate"])
+def test_what_is_removed_at_once_is_the_version_without_traffic(
+    removes: str, colour: Colour
+) -> None:
+    """In the very tick that ends the rollout."""
+    shop = Service()
+    at_once = {"retire_after": seconds(0), "remove_candidate_after": seconds(0)}
+    id = shop.release(V1, V2, **at_once).id
+    if removes == "the candidate":
+        shop.wait(2)
+        submit(shop.store, id, Abort(at=shop.clock(), by="eve", why="no"))
+    while not shop.of(id).over:
+        colour.tick(id, shop.ports)
+        shop.clock.advance(seconds(20))
+
+    assert shop.fleet.retired == [V1 if removes == "the old version" else V2]
+
+
+def test_a_word_that_comes_with_a_tick_is_proven_by_its_own_release_all_the_same() -> None:
+    shop = Service()
+    shop.promote(V1, V2)
+    shop.wait(10)
+    rollback_now(shop.router, Release(service="shop", stable=V1, candidate=V2))
+    shop.clock.advance(hours(2))
+    for _ in range(3):
+        tick("to-v2", shop.ports)
+        shop.clock.advance(seconds(20))
+    later = Release(service="shop", stable=V2, candidate=V3)
+    said = Superseded(at=shop.clock(), rollout="to-v3", release=later, by="eve", why="v3 is")
+    for _ in range(4):
+        tick("to-v2", shop.ports, said)
+        shop.clock.advance(seconds(20))
+
+    assert shop.fleet.retired == []
+
+
 def test_a_person_may_say_so_too_and_only_of_what_is_true() -> None:
     shop = Service()
     shop.promote(V1, V2)
 
-    def say(stable: Version, candidate: Version) -> list[str]:
+    def say(stable: Version, candidate: Version, rollout: str = "by-hand", to: str = "shop") -> Any:
         before = len(shop.said("to-v2", Refused))
-        later = Release(service="shop", stable=stable, candidate=candidate)
-        said = Superseded(at=shop.clock(), rollout="by-hand", release=later, by="eve", why="v3 is")
+        later = Release(service=to, stable=stable, candidate=candidate)
+        said = Superseded(at=shop.clock(), rollout=rollout, release=later, by="eve", why="v3 is")
         submit(shop.store, "to-v2", said)
         return shop.said("to-v2", Refused)[before:]
 
     [needs] = say(V2, V1)
     assert "by-hand needs v1; an Abort keeps it" in needs
+    [itself] = say(V2, V3, rollout="to-v2")
+    assert "to-v2 is no later rollout of shop" in itself
+    [elsewhere] = say(V2, V3, to="cart")
+    assert "by-hand is no later rollout of shop" in elsewhere
     assert say(V2, V3) == []
     superseded = shop.of("to-v2")
-    assert superseded.read_by == Release(service="shop", stable=V2, candidate=V3)
+    assert superseded.successor is None  # it has not claimed the router
+    assert superseded.read_by == superseded.release
     assert loads(dumps(superseded)) == superseded
+    later = Release(service="shop", stable=V2, candidate=V3)
     shop.router.apply(
-        superseded.read_by,
-        shop.router.traffic,
+        later,
+        Traffic(),
         marker=Marker(generation=7, owner=Marker.owner_of("by-hand")),
         expect=None,
     )
+    shop.wait(2)
+    assert shop.of("to-v2").read_by == later
     shop.go(lambda: shop.of("to-v2").over)
     assert shop.fleet.retired == [V1]
+    assert "declared" not in repr(shop.of("to-v2"))
+    assert shop.of("to-v2").status.declared is None
     [late] = say(V2, V3)
     assert "it has no version to remove (eve: v3 is)" in late
 
@@ -252,6 +469,31 @@ def test_who_follows_takes_what_serves_then_as_stable(ends: str, colour: Colour)
             QUICK,
             Release(service="shop", stable=V1, candidate=V4),
             id="to-v3",
+            ports=shop.ports,
+            if_running=IfRunning.FOLLOW,
+        )
+
+
+def test_who_follows_can_t_release_what_serves_already_nor_in_its_place(colour: Colour) -> None:
+    shop = Service()
+    shop.promote(V1, V2)
+    for candidate, why in (
+        (V2, "v2 serves already since 'to-v2' has ended; nothing was started"),
+        (Version("v3", backend="v2"), "is where v2 serves since 'to-v2' has ended"),
+    ):
+        with pytest.raises(ConflictError, match=why):
+            colour.start(
+                QUICK,
+                Release(service="shop", stable=V1, candidate=candidate),
+                id="next",
+                ports=shop.ports,
+                if_running=IfRunning.FOLLOW,
+            )
+    with pytest.raises(StrategyError, match="a copy of a stable that is not known yet"):
+        colour.start(
+            QUICK,
+            Release(service="shop", stable=V1, candidate=V3, baseline=Version("v1", backend="b")),
+            id="next",
             ports=shop.ports,
             if_running=IfRunning.FOLLOW,
         )

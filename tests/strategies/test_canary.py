@@ -18,6 +18,7 @@ from progressive import (
     StrategyError,
     Version,
     geometric,
+    hours,
     linear,
     percent,
     percents,
@@ -150,3 +151,43 @@ def test_a_baseline_beside_explicit_steps_is_refused_with_the_mend() -> None:
         StrategyError, match=r"in steps= write SetWeight\(\.\.\., baseline=\.\.\.\)"
     ):
         Canary(steps=[SetWeight(percent(100))], baseline=percent(5), unguarded="a test")
+
+
+# ----------------------------------------------------------------------------------- users who stay
+
+
+def test_users_stay_below_full_traffic_and_nobody_is_left_behind() -> None:
+    strategy = canary(sticky=hours(1))
+
+    assert [(str(each.candidate), each.sticky) for each in strategy.plan.traffics] == [
+        ("5 %", hours(1)),
+        ("5 %", hours(1)),
+        ("50 %", hours(1)),
+        ("50 %", hours(1)),
+        ("100 %", None),
+        ("100 %", None),
+    ]
+    assert str(strategy.describe()).splitlines()[-1].strip() == (
+        "users stay on the version that answered first, for 1 h; where they do by a cookie of the "
+        "router's own, a lower weight moves only those who are new: a way back ends it"
+    )
+    assert "users stay" not in str(canary().describe())
+
+
+def test_steps_say_it_themselves() -> None:
+    steps = [SetWeight(percent(5), sticky=hours(1)), SetWeight(percent(100))]
+
+    with pytest.raises(StrategyError, match=r"sticky= goes with weights=; in steps= write SetW"):
+        Canary(steps=steps, sticky=hours(1), unguarded="a test")
+    made = Canary(steps=steps, unguarded="a test")
+    assert [each.sticky for each in made.plan.traffics] == [hours(1), None]
+
+
+def test_every_way_back_lets_users_go() -> None:
+    router = MemoryRouter()
+    script = ScriptedMetrics({ERRORS: steady(50, stable=0.001, candidate=0.3)})
+    outcome = play(canary(sticky=hours(1)), RELEASE, metrics=[script], router=router)
+
+    assert outcome.exit_code == 1
+    assert [each.sticky for each in router.history if each.candidate.ppm] == [hours(1)]
+    assert router.traffic == Traffic()

@@ -113,7 +113,7 @@ class EnvoyProcess(Running):
 
     def __init__(self, backends: tuple[Backend, Backend], folder: Path) -> None:
         self._backends, self._folder = backends, folder
-        self.admin_layer = True
+        self.admin_layer, self.no_ids = True, False
         self.admin = ""
         self.url = ""
 
@@ -218,6 +218,7 @@ class EnvoyProcess(Running):
             ".http_connection_manager.v3.HttpConnectionManager",
             "stat_prefix": "app",
             **self._routes(routes),
+            "generate_request_id": not self.no_ids,
             "http_filters": [{"name": "envoy.filters.http.router", "typed_config": router}],
         }
         chain = {

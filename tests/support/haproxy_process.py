@@ -128,6 +128,16 @@ class HAProxyProcess(Running):
               http-request set-var(txn.split) str(app),map_str({self.map})
               http-request set-var(txn.cut) var(txn.split),field(2,:)
               http-request set-var(txn.draw) rand(1000000)
+              http-request set-var(txn.stay) var(txn.split),field(8,:)
+              acl stays var(txn.stay) -m reg .
+              http-request set-var(txn.user) req.cook(app-user)
+              http-request set-var(txn.new) uuid if stays !{{ var(txn.user) -m found }}
+              http-request set-var(txn.user) var(txn.new) if {{ var(txn.new) -m found }}
+              http-request set-var(txn.owner) var(txn.split),field(7,:)
+              http-request set-var(txn.key) var(txn.user),concat(:,txn.owner)
+              http-request set-var(txn.draw) var(txn.key),xxh32,mod(1000000) if stays
+              acl given var(txn.new) -m found
+              http-response add-header set-cookie "{COOKIE}" if given
               http-request set-var(txn.draw) req.hdr(x-draw) if {{ req.hdr(x-draw) -m found }}
               use_backend %[var(txn.split),field(3,:)] if {{ var(txn.draw),sub(txn.cut) lt 0 }}
               use_backend %[var(txn.split),field(1,:)]
@@ -145,6 +155,8 @@ class HAProxyProcess(Running):
               server old 127.0.0.1:{one} weight 0
             """)
 
+
+COOKIE = "app-user=%[var(txn.new)]; Max-Age=%[var(txn.stay)]; Path=/; HttpOnly"
 
 SOCAT = """
 import re, socket, sys

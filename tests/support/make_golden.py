@@ -86,8 +86,8 @@ from progressive.model.traffic import Track, Traffic
 from progressive.plan import Guard, Plan
 from progressive.plan.plan import named_steps
 from progressive.rollout import Event
-from progressive.rollout.commands import Inspect, Measure
-from progressive.rollout.events import Measured, Superseded
+from progressive.rollout.commands import Command, Inspect, Measure
+from progressive.rollout.events import Measured, RouterRead, Superseded, Surveyed
 from progressive.rollout.state import FORMAT
 from progressive.runtime.protocol import Persist
 from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
@@ -172,6 +172,13 @@ class Played(World):
 
     def served(self) -> Served:
         return attrs.evolve(World.served(self), **self.odd)
+
+    def do(self, command: Command) -> Event:
+        """As by a driver, which says by whose release it has asked."""
+        event, successor = World.do(self, command), self.rollout.successor
+        if successor is not None and isinstance(event, RouterRead | Surveyed):
+            return attrs.evolve(event, successor=successor.rollout)
+        return event
 
     def _inspect(self, command: Inspect) -> Event:
         return attrs.evolve(World._inspect(self, command), **self.inspected)
@@ -510,6 +517,25 @@ def canary_with_other_buckets() -> Played:
     return world.until_over()
 
 
+def canary_whose_users_stay() -> Played:
+    """Users stay for two hours, and are drawn by request where a person has taken that away."""
+    strategy = Canary(
+        weights=percents(20, 50, 100),
+        sticky=hours(2),
+        checks=EVERYTHING[:1],
+        watch_every=minutes(2),
+    )
+    world = Played(strategy=strategy, owned=True, readings=True)
+    world.until_it_serves(20)
+    world.go_on(Hold(at=world.now, by="eve", why="lunch"))
+    world.traffic = Traffic(candidate=percent(20))
+    world.now += seconds(40)
+    world.go_on()
+    world.go_on(Resume(at=world.now, by="eve", why="it was nice"))
+    world.until_it_serves(50)
+    return world.until_over()
+
+
 def canary_with_everything() -> Played:
     """Holds, resumes, drift, a hook, an approval, a gate, silence, a clock that steps back, a
     changed query, a skip, a promotion.
@@ -685,7 +711,7 @@ def owned() -> Played:
 
 def promoted_and_superseded() -> Played:
     """Begun while an earlier one had a version to remove; and the next one, which does not need
-    what this one removes, is half way when its time has come.
+    what this one removes, is half way when its time has come, with too few instances at first.
     """
     world = Played(
         strategy=Canary(
@@ -697,6 +723,7 @@ def promoted_and_superseded() -> Played:
         owned=True,
         readings=True,
         earlier=("golden-before",),
+        able=dict.fromkeys((Track.STABLE, Track.CANDIDATE), Capacity(percent(100))),
     )
     world.until_that(lambda rollout: rollout.phase is Phase.PROMOTED)
     later = world.release.next(Version("v3", backend="violet"))
@@ -704,10 +731,11 @@ def promoted_and_superseded() -> Played:
     world.go_on(Superseded(at=world.now, rollout="golden-next", release=later, **because))
     world.marker = Marker(generation=2, serial=4, owner=Marker.owner_of("golden-next"))
     world.traffic = Traffic(candidate=percent(5))
-    world.odd = {"converged": False}
+    world.able = {Track.STABLE: Capacity(percent(50)), Track.CANDIDATE: Capacity(percent(5))}
     world.now += minutes(31)
     world.go_on()
-    world.odd = {}
+    world.go_on()
+    world.able = dict.fromkeys((Track.STABLE, Track.CANDIDATE), Capacity(percent(100)))
     return world.until_over()
 
 
@@ -992,6 +1020,7 @@ TRANSCRIPTS = (
     canary_rolled_back,
     canary_compared,
     canary_with_everything,
+    canary_whose_users_stay,
     blue_green,
     blue_green_stopped,
     taken_over,
@@ -1063,7 +1092,10 @@ STATES: dict[str, Callable[[Any], Any]] = {
         s["progress"].get("retirement") == "due" and "waiting" in s["progress"]
     ),
     "promoted-and-asked": lambda s: s["progress"].get("retirement") == "asked",
-    "superseded": lambda s: "earlier" in s and "served" in s["progress"].get("successor", {}),
+    "users-stay": lambda s: "sticky" in s["routing"].get("wanted", {}),
+    "superseded": lambda s: (
+        "earlier" in s and "read_as" in s["routing"] and "surveyed_as" in s.get("instances", {})
+    ),
     "promoted-and-done": lambda s: s["progress"].get("retirement") == "done",
     "pooled-counts": lambda s: _pooled(s, lambda one: len(one) == 2 and isinstance(one[0], int)),
     "pooled-histogram": lambda s: _pooled(

@@ -48,8 +48,8 @@ def served(
     """One `Served` of several parts: the part that gives the candidate most counts against a
     ceiling.
 
-    Matches are those of any part, the mirror is the largest. Parts that differ are not converged,
-    so nothing is taken for done before all of them are.
+    Matches are those of any part, the mirror and the stay of users are the largest. Parts that
+    differ are not converged, so nothing is taken for done before all of them are.
 
     ``whole``: False if a part that should be there is not, or leads to no version of the release.
     That is not converged while the candidate has anything. Once it has nothing, there is nothing
@@ -65,6 +65,7 @@ def served(
         most.traffic,
         matches=tuple(dict.fromkeys(match for part in parts for match in part.traffic.matches)),
         mirror=max(part.traffic.mirror for part in parts),
+        sticky=max(filter(None, (part.traffic.sticky for part in parts)), default=None),
     )
     return Served(
         traffic=traffic,

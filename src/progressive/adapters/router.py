@@ -62,10 +62,11 @@ def goes_back(traffic: Traffic, before: Served, marker: Marker) -> bool:
 
     A way back may be written again where it stands already: nothing for the candidate, over nothing
     for the candidate, in the generation that has claimed the object. What claims it has a new one.
+    To let users stay or go at the same weights takes nothing away.
     """
     if marker.closed:
         return True
-    if traffic == before.traffic:
+    if traffic == attrs.evolve(before.traffic, sticky=traffic.sticky):
         there = before.marker
         return traffic == ALL_STABLE and there is not None and there.generation == marker.generation
     return not traffic.exceeds(before.traffic)

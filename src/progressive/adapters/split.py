@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from datetime import timedelta
 from typing import Final
 
 import attrs
@@ -12,7 +13,7 @@ import attrs
 from progressive.errors import StateError
 from progressive.model.release import Release, Track
 from progressive.model.router_state import Marker
-from progressive.model.traffic import ALL_STABLE, Match, Traffic
+from progressive.model.traffic import ALL_STABLE, SECOND, Match, Traffic
 from progressive.model.units import Percent, percent
 
 from . import parts
@@ -26,7 +27,8 @@ _LAST_IS_THE_REST: Final = (Track.CANDIDATE, Track.BASELINE, Track.STABLE)
 
 @attrs.frozen(kw_only=True)
 class Split:
-    """What such a file says: parts per million by backend, and where matches and copies go.
+    """What such a file says: parts per million by backend, where matches and copies go, and for how
+    many seconds users stay (0: they do not).
 
     A file has it in two texts: all but the marker (`plain`), and the `word` that a system shows of
     what it has loaded.
@@ -36,6 +38,7 @@ class Split:
     to: str
     matches: tuple[Match, ...] = ()
     mirror: int = 0
+    sticky: int = 0
     marker: Marker | None = None
 
     @classmethod
@@ -53,6 +56,7 @@ class Split:
             to=release.candidate.backend,
             matches=traffic.matches,
             mirror=traffic.mirror.ppm,
+            sticky=0 if traffic.sticky is None else traffic.sticky // SECOND,
             marker=marker,
         )
 
@@ -73,6 +77,7 @@ class Split:
                 for source, name, wanted in value["matches"]
             ),
             mirror=value["mirror"],
+            sticky=value.get("sticky", 0),
             marker=None if marker == "-" else Marker.loads(marker),
         )
 
@@ -85,7 +90,12 @@ class Split:
             "matches": [[each.source, each.name, each.value] for each in self.matches],
             "mirror": self.mirror,
         }
-        return json.dumps(value)
+        return json.dumps({**value, "sticky": self.sticky} if self.sticky else value)
+
+    @property
+    def cookie(self) -> str:
+        """The name of the cookie by which users stay: another one for each rollout."""
+        return f"progressive-{self.marker.owner or self.marker.generation}" if self.marker else ""
 
     @property
     def word(self) -> str:
@@ -97,6 +107,9 @@ class Split:
     def part(self, release: Release) -> parts.Part:
         """What it gives the versions of a release."""
         weighted = parts.Part.of(release, dict(self.weights))
+        if self.sticky:
+            stay = attrs.evolve(weighted.traffic, sticky=timedelta(seconds=self.sticky))
+            weighted = attrs.evolve(weighted, traffic=stay)
         if self.to != release.candidate.backend:
             return weighted
         traffic = attrs.evolve(weighted.traffic, matches=self.matches, mirror=Percent(self.mirror))

@@ -226,7 +226,10 @@ class SplitFile(Router[Asked, object, FileSplit]):
         if found.loaded is not None and found.loaded.word and not found.is_loaded:
             there = parts.Part.of(release, weights_of(found.loaded.word))
             traffic = attrs.evolve(
-                there.traffic, matches=here.traffic.matches, mirror=here.traffic.mirror
+                there.traffic,
+                matches=here.traffic.matches,
+                mirror=here.traffic.mirror,
+                sticky=here.traffic.sticky,
             )
             both.append(attrs.evolve(there, traffic=traffic))
         return parts.served(

@@ -17,6 +17,7 @@ from progressive.model.units import MILLION, format_duration
 from progressive.rollout.events import CommandFailed, Surveyed
 from progressive.rollout.notes import Escalated, EventRecorded
 from progressive.rollout.phases import Phase, Retirement
+from progressive.rollout.state import Successor
 
 from .draft import Draft
 from .transitions import OVERLOADED, hold, request_traffic, roll_back, way_back
@@ -44,7 +45,7 @@ def due(draft: Draft) -> bool:
     """Return whether the fleet is to be surveyed now.
 
     Once in every tick; on the way back only if it goes in steps, and after its first write; when it
-    is final only before a version is removed that no later rollout has left behind.
+    is final only before a version is removed.
     """
     known, ticked = draft.instances, draft.clocks.ticked
     in_steps = (
@@ -56,7 +57,6 @@ def due(draft: Draft) -> bool:
         draft.progress.retirement is Retirement.DUE
         and draft.removed_after is not None
         and draft.clocks.stepped >= draft.removed_after
-        and draft.progress.successor is None
         and not draft.of_older_rules
     )
     if not known.bound or not (draft.progress.phase in SURVEYED_IN or in_steps or to_remove):
@@ -68,7 +68,11 @@ def surveyed(draft: Draft, event: Surveyed) -> None:
     """Absorb the answer of the fleet."""
     known = draft.instances
     draft.instances = evolve(
-        known, capacities=event.tracks, surveyed_at=event.at, last_attempt_at=event.at
+        known,
+        capacities=event.tracks,
+        surveyed_as=event.successor,
+        surveyed_at=event.at,
+        last_attempt_at=event.at,
     )
     if draft.final:
         return
@@ -114,15 +118,23 @@ def _needs_of_way_back(draft: Draft) -> tuple[tuple[Traffic, Track], ...]:
     return ((ALL_STABLE, Track.STABLE),) if draft.plan.needs_stable else ()
 
 
-def _missing(draft: Draft, needs: tuple[tuple[Traffic, Track], ...]) -> str | None:
+def _missing(
+    draft: Draft,
+    needs: tuple[tuple[Traffic, Track], ...],
+    successor: Successor | None = None,
+) -> str | None:
     """Return the first capacity that is missing; None if nothing is, or no fleet is bound.
 
-    Each of ``needs`` is a traffic and the track that must be able to carry its share of it.
+    Each of ``needs`` is a traffic and the track that must be able to carry its share of it: of this
+    release, or of a successor's.
     """
     known, ticked = draft.instances, draft.clocks.ticked
     if not known.bound or not needs:
         return None
-    if known.surveyed_at is None:
+    whose, release = ("", draft.release)
+    if successor is not None:
+        whose, release = successor.rollout, successor.release
+    if known.surveyed_at is None or known.surveyed_as != whose:
         return "the fleet to say what is ready"
     for target, track in needs:
         needed = target.share(track).ppm
@@ -135,7 +147,7 @@ def _missing(draft: Draft, needs: tuple[tuple[Traffic, Track], ...]) -> str | No
                 if capacity is None
                 else f"it can carry {capacity}"
             )
-            return f"{track.label(draft.release)} to be ready for {target.share(track)}: {can}"
+            return f"{track.label(release)} to be ready for {target.share(track)}: {can}"
     # The last survey showed enough; it counts only if it was made in this tick.
     if ticked is not None and known.surveyed_at < ticked:
         return "the fleet to say what is ready now"
@@ -152,11 +164,17 @@ def lacks_candidate(draft: Draft) -> str | None:
     return _missing(draft, ((draft.routing.desired, Track.CANDIDATE),))
 
 
-def lacks_served(draft: Draft) -> str | None:
+def lacks_served(draft: Draft, successor: Successor | None) -> str | None:
     """Return what the version that has all traffic lacks to carry it; None if nothing.
 
-    The other one is not removed meanwhile.
+    The other one is not removed meanwhile. While a successor has the router: what its versions lack
+    to carry what each of them has.
     """
+    if successor is not None:
+        assert draft.routing.observed is not None  # with the successor's marker
+        served = draft.routing.observed.traffic
+        needs = tuple((served, track) for track in Track)
+        return None if draft.of_older_rules else _missing(draft, needs, successor)
     if draft.leaving is Track.STABLE:
         return lacks_candidate(draft)
     return _missing(draft, ((draft.routing.desired, Track.STABLE),))

@@ -211,7 +211,8 @@ def _accept(draft: Draft, series: Series, event: Measured) -> bool:
             _restart_evidence(draft, series)
         state = evolve(state, fingerprint=look.fingerprint)
     here, missing = tail is None and sure, None
-    splits = here and broken is None and not opening and not draft.routing.sticky
+    stay = draft.routing.sticky or draft.routing.last_verified.sticky is not None
+    splits = here and broken is None and not opening and not stay
     if splits and any(map(_looks_for_missing, series.checks)):
         split, missing = (state.split or Split()).after(look, draft.routing.last_verified)
         state = evolve(state, split=split)

@@ -9,12 +9,12 @@ from datetime import timedelta
 from typing import Final
 
 from progressive.model.replace import evolve
-from progressive.model.router_state import Marker, Served
+from progressive.model.router_state import Served
 from progressive.model.units import format_duration
 from progressive.rollout.events import Superseded
 from progressive.rollout.notes import Escalated, EventRecorded, Released
 from progressive.rollout.phases import Phase, Retirement
-from progressive.rollout.state import Successor
+from progressive.rollout.state import Successor, successor_of
 
 from .capacity import lacks_served
 from .draft import ZERO, Draft
@@ -27,6 +27,10 @@ RETIRE_PATIENCE: Final = timedelta(hours=24)
 """The longest wait for the router to serve the other version alone, and then for the fleet to
 answer; after it the version is kept, and a person is called.
 """
+
+
+REMEMBERED: Final = 8
+"""How many later rollouts are remembered. One that has the router and is not is another's."""
 
 
 def ended(draft: Draft) -> bool:
@@ -46,18 +50,18 @@ def ended(draft: Draft) -> bool:
     read_now = draft.routing.read_at is not None and draft.routing.read_at >= (
         draft.clocks.ticked or draft.now
     )
-    successor = draft.progress.successor
-    served = draft.routing.observed if successor is None else successor.served
+    served = draft.routing.observed
     marker = None if served is None else served.marker
-    if marker is not None and _may_need_it(draft, marker):
+    successor = successor_of(draft.progress, marker)
+    if marker is not None and successor is None and is_taken_over(draft, marker):
         _keep(
             draft,
             f"another rollout (generation {marker.generation}) has used the router since, and may "
             "need it",
         )
         return False
-    lacks = lacks_served(draft) if successor is None else None
-    alone = read_now and served is not None and _has_none_of_it(draft, served)
+    alone = read_now and served is not None and _has_none_of_it(draft, served, successor)
+    lacks = lacks_served(draft, successor)
     if alone and lacks is None:
         draft.progress = evolve(
             draft.progress,
@@ -68,14 +72,14 @@ def ended(draft: Draft) -> bool:
         draft.clocks = evolve(draft.clocks, stepped=ZERO, unwatched=ZERO, escalated=ZERO)
         draft.note(Released(at=draft.now, version=_label(draft)))
         return True
+    other = _other(draft, successor)
     if left <= -RETIRE_PATIENCE and not draft.clocks.gap:
         _keep(
             draft,
-            f"for {format_duration(RETIRE_PATIENCE)} the router did not serve "
-            f"{_other(draft)} alone",
+            f"for {format_duration(RETIRE_PATIENCE)} the router did not serve {other} alone",
         )
         return False
-    serve = draft.routing.desired if successor is None else f"{_other(draft)} alone"
+    serve = draft.routing.desired if successor is None else f"{other} alone"
     waited = lacks if alone and lacks else f"the router to serve {serve}"
     draft.wait(
         f"{waited} before {_label(draft)} is removed",
@@ -85,45 +89,43 @@ def ended(draft: Draft) -> bool:
     escalate(
         draft,
         f"{_what(draft)} can't be removed: "
-        f"{lacks if alone else f'the router does not serve {_other(draft)} alone'}",
+        f"{lacks if alone else f'the router does not serve {other} alone'}",
         -left,
     )
     return False
 
 
 def superseded(draft: Draft, event: Superseded) -> None:
-    """Have the router read by a later rollout's release from now on, if a version of this one is
-    still to be removed which that one does not need.
+    """Remember a later rollout of the service that does not need the version which is still to be
+    removed here.
     """
-    if draft.progress.retirement is not Retirement.DUE:
-        draft.refuse(event, f"it has no version to remove ({event.by}: {event.why})")
-        return
     removed = draft.leaving.version(draft.release)
-    assert removed is not None  # it is stable or the candidate
-    if removed.backend in (version.backend for version in event.release.versions.values()):
-        draft.refuse(event, f"{event.rollout} needs {removed}; an Abort keeps it")
+    refusal = None
+    if draft.progress.retirement is not Retirement.DUE or removed is None:
+        refusal = "it has no version to remove"
+    elif event.rollout == draft.given.id or event.release.service != draft.release.service:
+        refusal = f"{event.rollout} is no later rollout of {draft.release.service}"
+    elif removed.backend in (version.backend for version in event.release.versions.values()):
+        refusal = f"{event.rollout} needs {removed}; an Abort keeps it"
+    if refusal is not None:
+        draft.refuse(event, f"{refusal} ({event.by}: {event.why})")
         return
     successor = Successor(rollout=event.rollout, release=event.release)
-    draft.progress = evolve(draft.progress, successor=successor)
+    if successor in draft.progress.successors:
+        return
+    others = [each for each in draft.progress.successors if each.rollout != event.rollout]
+    draft.progress = evolve(draft.progress, successors=(*others, successor)[-REMEMBERED:])
     draft.note(EventRecorded(at=draft.now, event=event))
 
 
-def _may_need_it(draft: Draft, marker: Marker) -> bool:
-    """Return whether a marker is of a rollout that may need the version: of any that has taken the
-    router over, but for the one that has said that it does not.
-    """
-    successor = draft.progress.successor
-    known = successor is not None and marker.owner == Marker.owner_of(successor.rollout)
-    return is_taken_over(draft, marker) and not known
-
-
-def _has_none_of_it(draft: Draft, served: Served) -> bool:
+def _has_none_of_it(draft: Draft, served: Served, successor: Successor | None) -> bool:
     """Return whether what is served proves that the version has no traffic: it is what this rollout
-    has left there, or it is all the successor's, whose versions are others.
+    has left there, or all of it is on the versions of the successor, which are others.
     """
-    if draft.progress.successor is None:
-        return served.shows(draft.routing.desired)
-    return served.converged and not served.unattributed.ppm
+    if successor is None:
+        return not draft.routing.read_as and served.shows(draft.routing.desired)
+    read = draft.routing.read_as == successor.rollout
+    return read and served.converged and not served.unattributed.ppm
 
 
 def _await_fleet(draft: Draft) -> bool:
@@ -166,7 +168,7 @@ def _what(draft: Draft) -> str:
     return "the old version" if _promoted(draft) else "the candidate"
 
 
-def _other(draft: Draft) -> str:
-    if draft.progress.successor is not None:
-        return f"the versions of {draft.progress.successor.rollout}"
+def _other(draft: Draft, successor: Successor | None) -> str:
+    if successor is not None:
+        return f"the versions of {successor.rollout}"
     return "the new one" if _promoted(draft) else "stable"

@@ -18,6 +18,7 @@ from progressive.model.units import format_duration
 from progressive.rollout.events import CommandFailed, RouterApplied, RouterRead
 from progressive.rollout.notes import Drifted, Escalated, EventRecorded, Late, Verified
 from progressive.rollout.phases import Phase
+from progressive.rollout.state import successor_of
 
 from .draft import ZERO, Draft
 from .ownership import see_loss, see_marker, taken_over
@@ -62,7 +63,27 @@ ESCALATE_EVERY: Final = timedelta(minutes=15)
 
 def router_read(draft: Draft, event: RouterRead) -> None:
     """Absorb a read of the router."""
+    if _is_the_successors(draft, event):
+        return
     _absorb_served(draft, event.at, event.served, ours=False)
+
+
+def _is_the_successors(draft: Draft, event: RouterRead) -> bool:
+    """Keep what was read of a router that a successor has, or by its release; True if so.
+
+    Its versions have the traffic then: none of it is this rollout's to compare.
+    """
+    if not event.successor and successor_of(draft.progress, event.served.marker) is None:
+        return False
+    draft.routing = evolve(
+        draft.routing,
+        observed=event.served,
+        read_as=event.successor,
+        read_at=event.at,
+        last_attempt_at=event.at,
+    )
+    draft.clocks = evolve(draft.clocks, unreadable=ZERO)
+    return True
 
 
 def router_applied(draft: Draft, event: RouterApplied) -> None:
@@ -110,10 +131,8 @@ def _absorb_served(draft: Draft, at: datetime, served: Served, *, ours: bool) ->
 
     ``ours``: whether it was read back after a write of this rollout.
     """
-    if _is_the_successors(draft, at, served):
-        return
     before = draft.routing
-    draft.routing = evolve(before, observed=served, read_at=at, last_attempt_at=at)
+    draft.routing = evolve(before, observed=served, read_as="", read_at=at, last_attempt_at=at)
     if _proves_our_write(draft, served):
         draft.routing = evolve(
             draft.routing, acked_epoch=draft.progress.epoch, ownership_confirmed=True
@@ -139,20 +158,6 @@ def _absorb_served(draft: Draft, at: datetime, served: Served, *, ours: bool) ->
         _absorb_match(draft, at, served, before.observed, ours=ours)
     else:
         _absorb_mismatch(draft, at, served, before.observed, ours=ours)
-
-
-def _is_the_successors(draft: Draft, at: datetime, served: Served) -> bool:
-    """Keep what was read by the release of a successor; True if there is one.
-
-    Its versions have the traffic now: none of it is this rollout's to compare.
-    """
-    successor = draft.progress.successor
-    if successor is None:
-        return False
-    draft.progress = evolve(draft.progress, successor=evolve(successor, served=served))
-    draft.routing = evolve(draft.routing, read_at=at, last_attempt_at=at)
-    draft.clocks = evolve(draft.clocks, unreadable=ZERO)
-    return True
 
 
 def _closed(served: Served) -> bool:

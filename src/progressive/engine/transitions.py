@@ -33,6 +33,7 @@ def at_most(draft: Draft, served: Traffic) -> Traffic:
         baseline=min(desired.baseline, served.baseline),
         matches=[match for match in desired.matches if match in served.matches],
         mirror=min(desired.mirror, served.mirror),
+        sticky=desired.sticky if desired.sticky == served.sticky else None,
     )
     if both == desired or both in draft.plan.traffics:
         return both
@@ -40,7 +41,7 @@ def at_most(draft: Draft, served: Traffic) -> Traffic:
         Percent(share.ppm // WHOLE_PERCENT * WHOLE_PERCENT)
         for share in (both.candidate, both.baseline, both.mirror)
     )
-    return Traffic(candidate=candidate, baseline=baseline, matches=both.matches, mirror=mirror)
+    return evolve(both, candidate=candidate, baseline=baseline, mirror=mirror)
 
 
 OVERLOADED: Final = timedelta(minutes=10)

@@ -195,9 +195,10 @@ class Capabilities:
     * ``baseline``: it can serve a baseline track.
     * ``matches``: it has header and cookie routes.
     * ``mirror``: it can mirror requests.
-    * ``sticky``: a user stays on the version that served the first request. The candidate's share
-      of the requests then follows its weight late, and none of them is taken for missing
-      (`Verdict.MISSING`).
+    * ``affinity``: it can be asked to keep users on a version (`Traffic.sticky`).
+    * ``sticky``: a user always stays on the version that served the first request, whatever it is
+      asked for. The candidate's share of the requests then follows its weight late, and none of
+      them is taken for missing (`Verdict.MISSING`).
     * ``compare_and_set``: the system refuses a write if the object changed since it was read.
     * ``marker``: its object can carry a `Marker`.
     * ``after_restart``: what to do when the marker is gone.
@@ -207,6 +208,7 @@ class Capabilities:
     baseline: bool = False
     matches: bool = False
     mirror: bool = False
+    affinity: bool = False
     sticky: bool = False
     compare_and_set: bool = False
     marker: bool = False
@@ -224,6 +226,7 @@ class Capabilities:
             (traffic.baseline.ppm, self.baseline, "a baseline track"),
             (traffic.matches, self.matches, "header and cookie routes"),
             (traffic.mirror.ppm, self.mirror, "mirroring"),
+            (traffic.sticky, self.affinity, "session affinity"),
         ):
             if asked_for and not can:
                 yield f"the router can't do {feature}"

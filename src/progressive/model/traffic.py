@@ -1,10 +1,13 @@
-"""Traffic: exact weights per track, header and cookie routes, and a mirror share."""
+"""Traffic: exact weights per track, header and cookie routes, a mirror share, and how long users
+stay on a version.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 from operator import attrgetter
-from typing import Final, Literal, Self, TypeVar
+from typing import Any, Final, Literal, Self, TypeVar
 
 import attrs
 
@@ -12,7 +15,7 @@ from progressive.errors import StrategyError
 
 from . import fields
 from .release import Release, Track
-from .units import MILLION, Percent
+from .units import MILLION, Percent, format_duration
 
 __all__ = ["ALL_STABLE", "Match", "Track", "Traffic", "exact_shares"]
 
@@ -78,6 +81,22 @@ is_matches = fields.is_list_of(("name", "source"), "a Match(name=..., value=...)
 is_percent = fields.is_a(Percent, "percent({})")
 
 
+def _is_whole_seconds(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    fields.is_duration(instance, attribute, value)
+    assert isinstance(value, timedelta)
+    if value % SECOND:
+        raise StrategyError(
+            f"{fields.where(instance, attribute)}: {format_duration(value)} is no whole number of "
+            "seconds, in which cookies live"
+        )
+
+
+SECOND: Final = timedelta(seconds=1)
+
+is_stay = fields.optional(_is_whole_seconds)
+"""A validator: None, or how long a user stays on a version, in whole seconds from one."""
+
+
 @attrs.frozen(kw_only=True, eq=False, unsafe_hash=True)
 class Traffic:  # noqa: PLW1641 - attrs makes it
     """The share of the requests that each track gets. Stable gets the rest, up to exactly 100 %.
@@ -85,12 +104,15 @@ class Traffic:  # noqa: PLW1641 - attrs makes it
     * ``candidate``, ``baseline``: the weights of these tracks, 100 % together at most.
     * ``matches``: routes to the candidate on top of its weight.
     * ``mirror``: the share of the requests that is copied to the candidate.
+    * ``sticky``: how long a user stays on the version that answered first; None: every request is
+      drawn by itself. The weights are then shares of the users.
     """
 
     candidate: Percent = attrs.field(default=_NONE, validator=is_percent)
     baseline: Percent = attrs.field(default=_NONE, validator=is_percent)
     matches: tuple[Match, ...] = attrs.field(default=(), converter=matches_of, validator=is_matches)
     mirror: Percent = attrs.field(default=_NONE, validator=is_percent)
+    sticky: timedelta | None = attrs.field(default=None, validator=is_stay)
 
     def __attrs_post_init__(self) -> None:
         if self.candidate.ppm + self.baseline.ppm > MILLION:
@@ -165,6 +187,7 @@ class Traffic:  # noqa: PLW1641 - attrs makes it
             and self.baseline.ppm == other.baseline.ppm
             and self.mirror.ppm == other.mirror.ppm
             and self.matches == other.matches
+            and self.sticky == other.sticky
         )
 
     def __str__(self) -> str:
@@ -174,6 +197,8 @@ class Traffic:  # noqa: PLW1641 - attrs makes it
         parts.extend(f"{match.source} {match.name}={match.value}" for match in self.matches)
         if self.mirror.ppm:
             parts.append(f"{self.mirror} mirrored")
+        if self.sticky is not None:
+            parts.append(f"users stay for {format_duration(self.sticky)}")
         return ", ".join(parts)
 
 

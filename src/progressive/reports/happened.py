@@ -22,6 +22,7 @@ from progressive.rollout.events import (
     Resume,
     Retired,
     Skip,
+    Superseded,
     Surveyed,
 )
 from progressive.rollout.notes import (
@@ -77,6 +78,7 @@ _EVENTS: Final[dict[type, Sort]] = {
     GateAnswered: Sort("gate", "g", _TASKS),
     Surveyed: Sort("fleet"),
     Retired: Sort("retirement"),
+    Superseded: Sort("superseded"),
     CommandFailed: Sort("failure", "f", _TROUBLE),
 }
 _NOTES: Final[dict[type, Sort]] = {

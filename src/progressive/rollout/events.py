@@ -63,11 +63,12 @@ class Inspected:
 
 @attrs.frozen(kw_only=True)
 class RouterRead:
-    """The router was read."""
+    """The router was read, by the release of ``successor`` (see `Superseded`), if it is given."""
 
     kind: ClassVar[str] = "seen"
     at: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
     served: Served
+    successor: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -97,11 +98,14 @@ def _capacities(
 
 @attrs.frozen(kw_only=True)
 class Surveyed:
-    """The fleet was surveyed: what the instances of each track can carry."""
+    """The fleet was surveyed: what the instances of each track can carry, by the release of
+    ``successor``, if it is given.
+    """
 
     kind: ClassVar[str] = "surveyed"
     at: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
     tracks: tuple[tuple[Track, Capacity], ...] = attrs.field(converter=_capacities)
+    successor: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -266,12 +270,12 @@ class Superseded:
     """Tell a rollout that has ended of a later one of its service, which does not need the version
     that this one removes.
 
-    `start` says so to those of the same store. The version is removed at its time, whatever part of
-    the traffic the later rollout then has; without this event it is kept once another rollout has
-    claimed the router. The last one counts. Refused while nothing is to be removed.
+    `start` says so to those of the same store. Once that one has claimed the router, the router is
+    read by its release, and the version is removed at its time when all traffic is on the versions
+    of that release; without this event it is kept then. Idempotent. Refused while nothing is to be
+    removed, and for a release that has a version in its place, or is of another service.
 
-    * ``rollout``, ``release``: the later rollout's id and release. The router is read by that
-      release from now on: it tells the versions that are served then.
+    * ``rollout``, ``release``: the later rollout's id and release.
     """
 
     kind: ClassVar[str] = "superseded"

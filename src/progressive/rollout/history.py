@@ -10,7 +10,7 @@ import attrs
 from progressive.model.release import Release
 from progressive.model.units import Percent, percent
 
-from .events import Abort, Approve, Hold, PersonEvent, PromoteNow, Reject, Resume, Skip, Superseded
+from .events import Abort, Approve, Hold, PersonEvent, PromoteNow, Reject, Resume, Skip
 from .notes import EventRecorded, Judged, Note, PhaseEntered, Verified
 from .phases import FINAL, Phase
 from .state import Rollout
@@ -86,8 +86,7 @@ def ended_of(rollout: Rollout, notes: Iterable[Note]) -> Ended | None:
                 | Resume()
                 | Skip()
                 | PromoteNow()
-                | Abort()
-                | Superseded() as said
+                | Abort() as said
             ):
                 people.append(said)
     return Ended(

@@ -21,6 +21,7 @@ from progressive.model.capacity import Capacity
 from progressive.model.release import Release
 from progressive.model.router_state import Marker, Served
 from progressive.model.traffic import Track, Traffic
+from progressive.model.units import percent
 from progressive.plan.plan import Plan, PlannedCheck, Series
 from progressive.plan.step import Approved
 
@@ -76,13 +77,10 @@ class ClosedGate:
 
 @attrs.frozen(kw_only=True)
 class Successor:
-    """The latest rollout of the service since this one has ended, which does not need the version
-    that this one removes; and what the router served by its release when it was last read.
-    """
+    """A later rollout of the service, which does not need the version that this one removes."""
 
     rollout: str
     release: Release
-    served: Served | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -97,7 +95,7 @@ class Progress:
     * ``approvals``: all that were given, early ones included.
     * ``waived``: the names that a person has waived, of checks, gates or steps.
     * ``closed_gate``: the gate that keeps traffic from being raised.
-    * ``successor``: the rollout that has the service since (`Superseded`).
+    * ``successors``: the latest rollouts of the service since (`Superseded`), in that order.
     """
 
     phase: Phase = Phase.PENDING
@@ -116,7 +114,7 @@ class Progress:
     retirement: Retirement = Retirement.NONE
     overdue: bool = False
     waiting: Waiting | None = None
-    successor: Successor | None = None
+    successors: tuple[Successor, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -142,6 +140,7 @@ class Routing:
     * ``marked``: whether our marker stood on the router when it was last there.
     * ``reassert``: whether a marker that is gone is taken for a restart (`AfterRestart.REASSERT`).
     * ``sticky``: whether users stay on a version, so that requests follow the weights late.
+    * ``read_as``: the successor by whose release ``observed`` was read; empty for this one's own.
     """
 
     desired: Traffic = attrs.field(default=Traffic(), metadata=fields.stored_as("wanted"))
@@ -169,6 +168,7 @@ class Routing:
     marked: bool = False
     reassert: bool = False
     sticky: bool = False
+    read_as: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -245,6 +245,7 @@ class Instances:
     * ``bound``: whether there is a fleet to survey.
     * ``capacities``: of each track, at ``surveyed_at``.
     * ``last_attempt_at``: the last survey, answered or not.
+    * ``surveyed_as``: the successor by whose release it was surveyed; empty for this one's own.
     """
 
     bound: bool = False
@@ -253,6 +254,7 @@ class Instances:
     last_attempt_at: datetime | None = attrs.field(
         default=None, metadata=fields.stored_as("tried_at")
     )
+    surveyed_as: str = ""
 
     def of(self, track: Track) -> Capacity | None:
         """Return the capacity of one track; None if it is not known."""
@@ -351,10 +353,26 @@ class Rollout:
         return Track.STABLE if self.phase is Phase.PROMOTED else Track.CANDIDATE
 
     @property
+    def successor(self) -> Successor | None:
+        """The successor that has the router, by the marker that was read last."""
+        observed = self.routing.observed
+        marker = None if observed is None else observed.marker
+        return successor_of(self.progress, marker)
+
+    @property
     def read_by(self) -> Release:
-        """The release by which the router is read: that of its `Successor`, if it has one."""
-        successor = self.progress.successor
-        return self.release if successor is None else successor.release
+        """The release by which the router is read: that of who has it, this rollout or a successor.
+
+        Where a successor has everything and not all that it knows is there, it may have removed its
+        own old version: then by its candidate alone, which proves that nothing else is served.
+        """
+        successor, routing = self.successor, self.routing
+        if successor is None:
+            return self.release
+        seen = routing.observed if routing.read_as == successor.rollout else None
+        if seen is not None and seen.traffic.candidate == EVERYTHING and not seen.converged:
+            return attrs.evolve(successor.release, stable=None, baseline=None)
+        return successor.release
 
     @property
     def over(self) -> bool:
@@ -374,7 +392,7 @@ class Rollout:
     @property
     def status(self) -> Status:
         """Its phase and step, and what it waits for."""
-        served = self.routing.observed
+        served = None if self.routing.read_as else self.routing.observed
         return Status(
             phase=self.phase,
             step=self.plan.steps[self.progress.step].id,
@@ -388,6 +406,17 @@ class Rollout:
 
     def __repr__(self) -> str:
         return f"<Rollout {self.id!r} serial {self.serial}: {self.status}>"
+
+
+def successor_of(progress: Progress, marker: Marker | None) -> Successor | None:
+    """Return the successor whose marker this is; None if it is nobody's or another's."""
+    if marker is None or not progress.successors:
+        return None
+    owners = {Marker.owner_of(each.rollout): each for each in progress.successors}
+    return owners.get(marker.owner)
+
+
+EVERYTHING: Final = percent(100)
 
 
 def begin(plan: Plan, release: Release, *, id: str, at: datetime) -> Rollout:

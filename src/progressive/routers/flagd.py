@@ -62,10 +62,15 @@ class Flagd(SplitFile):
         default=seconds(5), converter=fields.whole_ms, validator=fields.is_span
     )
     capabilities = Capabilities(
-        smallest_weight=Percent(1), baseline=True, matches=True, marker=True, compare_and_set=True
+        smallest_weight=Percent(1),
+        baseline=True,
+        matches=True,
+        affinity=True,
+        marker=True,
+        compare_and_set=True,
     )
-    """Weights of any size for up to three versions, routes by attributes, a marker, and writes that
-    compare.
+    """Weights of any size for up to three versions, routes by attributes, affinity (who has a
+    targeting key stays, for as long as it is the same), a marker, and writes that compare.
     """
     _client: Client[Asked, object] = attrs.field(
         init=False,

@@ -278,6 +278,7 @@ def _common(able: Sequence[Capabilities]) -> Capabilities:
         baseline=all(each.baseline for each in able),
         matches=all(each.matches for each in able),
         mirror=all(each.mirror for each in able),
+        affinity=all(each.affinity for each in able),
         sticky=any(each.sticky for each in able),
         compare_and_set=all(each.compare_and_set for each in able),
         marker=all(each.marker for each in able),

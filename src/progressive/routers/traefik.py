@@ -107,6 +107,9 @@ class Traefik(SplitFile):
     cookie routes are routers of their own beside it, with the same entry points and middlewares.
     Without it there are none.
 
+    Users who shall stay do so by Traefik's own cookie, another one for each rollout: with the
+    version that they have met, also stable, and at any weight above 0.
+
     ``staging``: the folder in which the new file is made, on the same file system and not watched;
     by default the one above that of the file. A file that is made within the watched folder is seen
     before it is whole.
@@ -144,14 +147,15 @@ class Traefik(SplitFile):
                 baseline=True,
                 matches=self.router is not None,
                 mirror=True,
+                affinity=True,
                 marker=True,
                 compare_and_set=True,
             ),
             takes_self=True,
         ),
     )
-    """Whole percents for up to three versions, a mirror, a marker, and writes that compare; header
-    and cookie routes with ``router``.
+    """Whole percents for up to three versions, a mirror, affinity, a marker, and writes that
+    compare; header and cookie routes with ``router``.
     """
     _client: Client[Asked, object] = attrs.field(
         init=False,
@@ -222,10 +226,14 @@ class Traefik(SplitFile):
         weighted = [
             {"name": self._named(name), "weight": ppm // common} for name, ppm in split.weights
         ]
+        split_by: dict[str, Any] = {"services": weighted}
+        if split.sticky:
+            cookie = {"name": split.cookie, "maxAge": split.sticky, "path": "/", "httpOnly": True}
+            split_by["sticky"] = {"cookie": cookie}
         if not split.mirror:
-            yield self.service, {"weighted": {"services": weighted}}
+            yield self.service, {"weighted": split_by}
             return
-        yield f"{self.service}-weighted", {"weighted": {"services": weighted}}
+        yield f"{self.service}-weighted", {"weighted": split_by}
         copies = [{"name": self._named(split.to), "percent": split.mirror // ONE_PERCENT}]
         mirroring = {"service": f"{self.service}-weighted", "mirrors": copies}
         yield self.service, {"mirroring": mirroring}

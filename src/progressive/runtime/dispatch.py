@@ -226,12 +226,13 @@ def _on_its_own_side(plan: Plan, ports: Ports) -> tuple[str, ...]:
 
 
 def _read(command: Read, rollout: Rollout, ports: Ports) -> Call | Event:
+    successor = "" if rollout.successor is None else rollout.successor.rollout
     return _call_method(
         ports.router,
         "read",
         (rollout.read_by,),
         {},
-        lambda value, at: RouterRead(at=at, served=_served(value)),
+        lambda value, at: RouterRead(at=at, served=_served(value), successor=successor),
         _failed("read", rollout.epoch, otherwise=Failure.TRANSIENT),
     )
 
@@ -340,9 +341,12 @@ def _survey(command: Survey, rollout: Rollout, ports: Ports) -> Call | Event:
                 ),
                 at,
             )
-        return Surveyed(at=at, tracks=tuple(value.items()))
+        return Surveyed(at=at, tracks=tuple(value.items()), successor=by)
 
-    return _call_method(ports.fleet, "survey", (rollout.release,), {}, answer, trouble)
+    successor = rollout.successor
+    by = "" if successor is None else successor.rollout
+    release = rollout.release if successor is None else successor.release
+    return _call_method(ports.fleet, "survey", (release,), {}, answer, trouble)
 
 
 def _retire(command: Retire, rollout: Rollout, ports: Ports) -> Call | Event:

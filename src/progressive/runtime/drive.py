@@ -156,7 +156,7 @@ def _tick(
         if isinstance(effect, Persist):
             reply = _save(ports, effect)
         else:
-            reply = execute(effect.commands, rollout, ports)
+            reply = execute(effect.commands, effect.rollout, ports)
 
 
 async def _atick(
@@ -183,7 +183,7 @@ async def _atick(
             reply = await _asave(ports, effect)
         else:
             reply = await asyncio.gather(
-                *(aexecute(command, rollout, ports) for command in effect.commands)
+                *(aexecute(command, effect.rollout, ports) for command in effect.commands)
             )
 
 

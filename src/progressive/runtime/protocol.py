@@ -34,9 +34,13 @@ again, opening looks.
 
 @attrs.frozen
 class Execute:
-    """Execute these commands at the same time, and reply with the events that they led to."""
+    """Execute these commands of a rollout at the same time, and reply with the events that they led
+    to. The rollout is the one that was decided: what its commands are about may be other than in
+    the one that the tick began with.
+    """
 
     commands: tuple[Command, ...]
+    rollout: Rollout
 
 
 @attrs.frozen
@@ -133,7 +137,7 @@ def tick_protocol(
         executable = tuple(command for command in allowed if command is not None)
         if not executable:
             break
-        answers = yield Execute(executable)
+        answers = yield Execute(executable, decision.rollout)
         assert not isinstance(answers, Persisted)
         decision = decided(decision.rollout, *answers)
         notes += decision.notes

@@ -51,7 +51,9 @@ class IfRunning(enum.Enum):
     FOLLOW = "follow"
     """Wait until it has ended by itself, then start with what serves then as stable, whatever the
     release says: the version that was promoted, or the one that was gone back to. The same for a
-    rollout that has ended before. For a release that is made before the outcome is known.
+    rollout that has ended before; the release's own stable counts only where there was none. For a
+    release that is made before the outcome is known. `ConflictError` if its candidate serves by
+    then; it can't have a baseline.
     """
 
 
@@ -79,19 +81,22 @@ def start(
     """
     if (known := _started_before(ports, release, id, if_running)) is not None:
         return known
-    plan = _checked_plan(strategy, release, ports)
-    if (other := _active(ports, release, id, if_running)) is not None:
-        end = ports.clock() + wait
-        if if_running is IfRunning.SUPERSEDE:
-            _abort(ports, other, id)
-            with suppress(ConflictError):  # somebody else drives it, and has the abort by now
-                for decision in iterate(other.id, ports, sleep=sleep):
-                    stored = try_load(ports, other.id) if decision.rollout.final else None
-                    if ports.clock() >= end or _has_ended(stored):
-                        break
-        while _still_active(ports, other, end, if_running, release):
-            sleep(LOOK)
-    return _begin_and_save(plan, release, id, ports, if_running)
+    plan = _checked_plan(strategy, release, ports, if_running)
+    end = ports.clock() + wait
+    while True:
+        if (other := _active(ports, release, id, if_running)) is not None:
+            if if_running is IfRunning.SUPERSEDE:
+                _abort(ports, other, id)
+                with suppress(ConflictError):  # somebody else drives it, and has the abort by now
+                    for decision in iterate(other.id, ports, sleep=sleep):
+                        stored = try_load(ports, other.id) if decision.rollout.final else None
+                        if ports.clock() >= end or _has_ended(stored):
+                            break
+            while _still_active(ports, other, end, if_running, release):
+                sleep(LOOK)
+        begun = _begin_and_save(plan, release, id, ports, if_running)
+        if begun is not None:
+            return begun
 
 
 async def astart(
@@ -106,46 +111,65 @@ async def astart(
     """`start` for asyncio."""
     import asyncio
 
-    if (known := await call_in_thread(_started_before, ports, release, id, if_running)) is not None:
+    known = await call_in_thread(_started_before, ports, release, id, if_running)
+    if known is not None:
         return known
-    plan = _checked_plan(strategy, release, ports)
-    if (other := await call_in_thread(_active, ports, release, id, if_running)) is not None:
-        end = ports.clock() + wait
-        if if_running is IfRunning.SUPERSEDE:
-            await call_in_thread(_abort, ports, other, id)
-            with suppress(ConflictError):
-                async for decision in aiterate(other.id, ports):
-                    stored = await atry_load(ports, other.id) if decision.rollout.final else None
-                    if ports.clock() >= end or _has_ended(stored):
-                        break
-        while await call_in_thread(  # noqa: ASYNC110 - it ends in a store, not here
-            _still_active, ports, other, end, if_running, release
-        ):
-            await asyncio.sleep(LOOK)
-    return await call_in_thread(_begin_and_save, plan, release, id, ports, if_running)
+    plan = _checked_plan(strategy, release, ports, if_running)
+    end = ports.clock() + wait
+    while True:
+        other = await call_in_thread(_active, ports, release, id, if_running)
+        if other is not None:
+            if if_running is IfRunning.SUPERSEDE:
+                await call_in_thread(_abort, ports, other, id)
+                with suppress(ConflictError):
+                    async for decision in aiterate(other.id, ports):
+                        final = decision.rollout.final
+                        stored = await atry_load(ports, other.id) if final else None
+                        if ports.clock() >= end or _has_ended(stored):
+                            break
+            while await call_in_thread(  # noqa: ASYNC110 - it ends in a store, not here
+                _still_active, ports, other, end, if_running, release
+            ):
+                await asyncio.sleep(LOOK)
+        begun = await call_in_thread(_begin_and_save, plan, release, id, ports, if_running)
+        if begun is not None:
+            return begun
 
 
 def _started_before(
     ports: Ports, release: Release, id: str, if_running: IfRunning
 ) -> Rollout | None:
     """Return the stored rollout of this id; None if there is none."""
-    found = None if ports.store is None else ports.store.load(id)
-    if found is not None and if_running is IfRunning.FOLLOW:
-        release = attrs.evolve(release, stable=found.release.stable)
-    if found is not None and found.release != release:
+    if ports.store is None or (found := ports.store.load(id)) is None:
+        return None
+    same = found.release == release
+    if if_running is IfRunning.FOLLOW:
+        same = (found.release.service, found.release.candidate) == (
+            release.service,
+            release.candidate,
+        )
+    if not same:
         raise ConflictError(
             f"rollout {id!r} exists and is of another release: {found.release!r}; use another id"
         )
+    _tell_earlier(ports.store, ports.clock, found)
     return found
 
 
-def _checked_plan(strategy: Strategy, release: Release, ports: Ports) -> Plan:
+def _checked_plan(
+    strategy: Strategy, release: Release, ports: Ports, if_running: IfRunning
+) -> Plan:
     """Return the plan of a strategy; `StrategyError` if these ports can't drive it."""
     plan = plan_of(strategy, "start(strategy)")
     if wrong := problems(plan, ports):
         raise StrategyError(wrong)
     # Problems of the release are found before anything is done about another rollout.
     begin(plan, release, id="unnamed", at=ports.clock())
+    if if_running is IfRunning.FOLLOW and release.baseline is not None:
+        raise StrategyError(
+            f"start(if_running=follow): the baseline {release.baseline} is a copy of a stable that "
+            "is not known yet; use IfRunning.QUEUE with the release that you expect"
+        )
     return plan
 
 
@@ -219,63 +243,97 @@ def _serves_after(ended: Rollout) -> Version | None:
 
 def _begin_and_save(
     plan: Plan, release: Release, id: str, ports: Ports, if_running: IfRunning
-) -> Rollout:
+) -> Rollout | None:
+    """Begin the rollout; None if another one was quicker and is to be waited for."""
     if ports.store is not None and if_running is IfRunning.FOLLOW:
-        last = ports.store.last(release.service)
-        if last is not None:
-            release = attrs.evolve(release, stable=_serves_after(last))
+        release = _following(release, ports.store.last(release.service))
     rollout = begin(plan, release, id=id, at=ports.clock())
-    if ports.store is not None:
-        earlier = _tell_earlier(ports.store, ports.clock, release, id)
-        rollout = attrs.evolve(rollout, earlier=earlier)
+    if ports.store is None:
+        return rollout
+    earlier = _earlier(ports.store, ports.clock, release, id)
+    rollout = attrs.evolve(rollout, earlier=earlier)
+    try:
         ports.store.save(rollout, (), expected=None)
+    except ConflictError:
+        waits = if_running in (IfRunning.QUEUE, IfRunning.FOLLOW)
+        last = ports.store.last(release.service) if waits else None
+        if last is None or last.final or last.id == id:
+            raise
+        return None
+    _tell_earlier(ports.store, ports.clock, rollout)
     return rollout
 
 
-def _tell_earlier(
+def _following(release: Release, last: Rollout | None) -> Release:
+    """Return the release with what serves after the service's last rollout as stable.
+
+    `ConflictError` if the candidate, or another version in its place, serves already.
+    """
+    serves = None if last is None else _serves_after(last)
+    if last is None or serves is None:
+        return release
+    if serves.backend == release.candidate.backend:
+        what = "serves already" if serves == release.candidate else f"is where {serves} serves"
+        raise ConflictError(
+            f"{release.candidate} {what} since {last.id!r} has ended; nothing was started"
+        )
+    return attrs.evolve(release, stable=serves)
+
+
+def _earlier(
     store: Store, clock: Callable[[], datetime], release: Release, id: str
 ) -> tuple[str, ...]:
-    """Tell each earlier rollout of the service that still has a version to remove what this one
-    needs: cancel the removal of what it needs, or in whose place it has another, as a fleet removes
-    what runs there; let the others go on.
+    """Return the earlier rollouts of the service that still have a version to remove, and go on;
+    cancel the removal of what this release needs, or in whose place it has another, as a fleet
+    removes what runs there.
 
-    Returns the ids of those that go on. `ConflictError` if the fleet was asked already to remove
-    what is needed.
+    `ConflictError`, before any is cancelled, if the fleet was asked already to remove what is
+    needed.
     """
     last = store.last(release.service)
     if last is None:
         return ()
+    needed = {version.backend for version in release.versions.values()}
     going_on: list[str] = []
+    to_cancel: list[Rollout] = []
     for earlier in (*map(store.load, last.earlier), last):
         if earlier is None or not earlier.final or earlier.over:
             continue
         removed = _removed(earlier)
-        if removed is None:
-            continue
-        if removed.backend in (version.backend for version in release.versions.values()):
-            _cancel_removal(
-                store,
-                earlier,
-                Abort(at=clock(), by="start", why=f"{id} needs the place of {removed}"),
-            )
-            continue
-        if earlier.progress.retirement is Retirement.DUE:
-            why = f"{release} does not need {removed}"
-            submit(
-                store,
-                earlier.id,
-                Superseded(at=clock(), rollout=id, release=release, by="start", why=why),
-            )
-        going_on.append(earlier.id)
+        if removed is None or removed.backend not in needed:
+            going_on.append(earlier.id)
+        elif earlier.progress.retirement is Retirement.DUE:
+            to_cancel.append(earlier)
+        else:
+            raise _being_removed(earlier)
+    for earlier in to_cancel:
+        why = f"{id} needs the place of {_removed(earlier)}"
+        kept = submit(store, earlier.id, Abort(at=clock(), by="start", why=why)).rollout
+        if kept.progress.retirement is not Retirement.NONE:  # its driver was quicker
+            raise _being_removed(earlier)
     return tuple(going_on)
 
 
-def _cancel_removal(store: Store, earlier: Rollout, abort: Abort) -> None:
-    if earlier.progress.retirement is not Retirement.DUE:
-        raise _being_removed(earlier)
-    kept = submit(store, earlier.id, abort).rollout
-    if kept.progress.retirement is not Retirement.NONE:  # its driver was quicker
-        raise _being_removed(earlier)
+def _tell_earlier(store: Store, clock: Callable[[], datetime], rollout: Rollout) -> None:
+    """Tell the earlier rollouts that this one does not need what they remove.
+
+    It is stored by then: one that is not would be waited for in vain. Whoever ends in between is
+    told when the start is tried again; else the version is kept, and a person is called.
+    """
+    if rollout.final:
+        return
+    for id in rollout.earlier:
+        earlier = store.load(id)
+        if earlier is None or earlier.progress.retirement is not Retirement.DUE:
+            continue
+        told = Superseded(
+            at=clock(),
+            rollout=rollout.id,
+            release=rollout.release,
+            by="start",
+            why=f"{rollout.id} does not need {_removed(earlier)}",
+        )
+        submit(store, id, told)
 
 
 def _removed(last: Rollout) -> Version | None:

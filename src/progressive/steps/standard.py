@@ -12,7 +12,7 @@ from progressive.errors import StrategyError
 from progressive.model import fields
 from progressive.model.actions import Action, Go, NotYet, Stop, action_of
 from progressive.model.replace import evolve
-from progressive.model.traffic import Match, Traffic, is_matches, is_percent, matches_of
+from progressive.model.traffic import Match, Traffic, is_matches, is_percent, is_stay, matches_of
 from progressive.model.units import Percent, format_duration, hours, minutes
 from progressive.plan.step import (
     Advance,
@@ -36,6 +36,7 @@ class SetWeight(Step):
     * ``baseline``: the weight of the baseline track.
     * ``matches``: header and cookie routes to the candidate on top of the weight.
     * ``mirror``: the share of the requests that is copied to the candidate.
+    * ``sticky``: how long a user stays on the version that answered first (`Traffic.sticky`).
     """
 
     kind: ClassVar[str] = "set_weight"
@@ -46,6 +47,7 @@ class SetWeight(Step):
         kw_only=True, default=(), converter=matches_of, validator=is_matches
     )
     mirror: Percent = attrs.field(kw_only=True, default=Percent(0), validator=is_percent)
+    sticky: timedelta | None = attrs.field(kw_only=True, default=None, validator=is_stay)
     deadline: Deadline = attrs.field(
         kw_only=True, default=Deadline(within=minutes(10)), validator=is_deadline
     )
@@ -55,7 +57,11 @@ class SetWeight(Step):
 
     def __attrs_post_init__(self) -> None:
         traffic = Traffic(
-            candidate=self.weight, baseline=self.baseline, matches=self.matches, mirror=self.mirror
+            candidate=self.weight,
+            baseline=self.baseline,
+            matches=self.matches,
+            mirror=self.mirror,
+            sticky=self.sticky,
         )
         object.__setattr__(self, "traffic", traffic)
 

@@ -11,7 +11,7 @@ import attrs
 from progressive.analysis.analysis import Analysis
 from progressive.errors import StrategyError
 from progressive.model import fields
-from progressive.model.traffic import is_percent
+from progressive.model.traffic import is_percent, is_stay
 from progressive.model.units import MILLION, Percent, minutes
 from progressive.plan.plan import Guard, NamedGuard
 from progressive.plan.step import Step, is_steps
@@ -76,6 +76,8 @@ class Canary(Watched):
     * ``baseline``: the most that a fresh copy of stable (`Release.baseline`) gets. It gets as much
       as the candidate, but no more than this, and nothing once both don't fit beside each other.
       Compare with it by ``NoWorse(..., than=Track.BASELINE)``.
+    * ``sticky``: how long a user stays on the version that answered first, below 100 %: by a cookie
+      or key of the router, one that can't is refused (`Capabilities.affinity`).
     * ``gates``: the names of gates, asked before every raise.
     * ``deadline``, ``watch_every``, ``preflight``, ``alpha``: see `Plan`.
     * ``retire_after``: when the fleet is asked to remove the old version, counted from the
@@ -100,6 +102,7 @@ class Canary(Watched):
         validator=fields.optional(fields.is_duration),
     )
     baseline: Percent | None = attrs.field(default=None, validator=fields.optional(is_percent))
+    sticky: timedelta | None = attrs.field(default=None, validator=is_stay)
     steps: tuple[Step, ...] = attrs.field(default=(), converter=steps_of, validator=is_steps)
     analyses: tuple[Analysis, ...] = attrs.field(
         default=(), converter=analyses_of, validator=is_analyses
@@ -115,6 +118,10 @@ class Canary(Watched):
             raise StrategyError(
                 "canary: baseline= goes with weights=; in steps= write SetWeight(..., baseline=...)"
             )
+        if self.steps and self.sticky is not None:
+            raise StrategyError(
+                "canary: sticky= goes with weights=; in steps= write SetWeight(..., sticky=...)"
+            )
         _ = self.plan
 
     def _steps(self) -> tuple[Step, ...]:
@@ -124,7 +131,11 @@ class Canary(Watched):
             if weight.ppm == MILLION and self.last_bake is not None:
                 bake = self.last_bake
             steps += [
-                SetWeight(weight, baseline=self._baseline_beside(weight)),
+                SetWeight(
+                    weight,
+                    baseline=self._baseline_beside(weight),
+                    sticky=None if weight.ppm == MILLION else self.sticky,
+                ),
                 Bake(bake),
             ]
         return tuple(steps)

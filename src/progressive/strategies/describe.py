@@ -42,6 +42,7 @@ class Description:
     """The description of a plan; ``str()`` is a table.
 
     ``latest`` does not include the time in which the clock stops: freezes and a person's holds.
+    ``stay``: the longest time for which users stay on a version.
     """
 
     strategy: str
@@ -51,6 +52,7 @@ class Description:
     earliest: timedelta
     latest: timedelta
     then: str
+    stay: timedelta | None = None
 
     def __str__(self) -> str:
         checks = dict.fromkeys(key for each in self.steps for key in (*each.judged, *each.dormant))
@@ -65,6 +67,12 @@ class Description:
             f"{self.strategy}: preflight within {format_duration(self.preflight)}, "
             f"{when}{gates}; {self.then}"
         )
+        if self.stay is not None:
+            lines.append(
+                f"  users stay on the version that answered first, for {format_duration(self.stay)}"
+                "; where they do by a cookie of the router's own, a lower weight moves only those "
+                "who are new: a way back ends it"
+            )
         return "\n".join([head, *lines])
 
     __repr__ = __str__
@@ -132,6 +140,7 @@ def describe(plan: Plan) -> Description:
         earliest=earliest,
         latest=min(latest, plan.preflight + plan.deadline.within),
         then=_then(plan),
+        stay=max(filter(None, (traffic.sticky for traffic in plan.traffics)), default=None),
     )
 
 

@@ -33,6 +33,7 @@ ALL = Capabilities(
     baseline=True,
     matches=True,
     mirror=True,
+    affinity=True,
     compare_and_set=True,
     marker=True,
 )

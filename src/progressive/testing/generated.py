@@ -136,6 +136,7 @@ def traffics(able: Capabilities = ALL) -> st.SearchStrategy[Traffic]:
         baseline=weights if able.baseline else nothing,
         matches=st.lists(values(Match), max_size=3) if able.matches else st.just(()),
         mirror=weights if able.mirror else nothing,
+        sticky=st.none() | st.integers(1, 604_800).map(seconds) if able.affinity else st.none(),
     )
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shlex
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from math import gcd
 from typing import Any, Final
 
@@ -21,8 +22,8 @@ from progressive.errors import Failure, RouterError, StateError, StrategyError
 from progressive.model import fields
 from progressive.model.release import Release, Track
 from progressive.model.router_state import Capabilities, Marker, Served
-from progressive.model.traffic import Traffic
-from progressive.model.units import percent
+from progressive.model.traffic import SECOND, Traffic
+from progressive.model.units import format_duration, percent
 
 __all__ = ["LoadBalancer"]
 
@@ -33,6 +34,14 @@ CLOSED: Final = "progressive-closed"
 """The tag that closes the marker of the generation that it names. No raise writes it, so none that
 is under way can open what a person has closed.
 """
+
+LONGEST_STAY: Final = timedelta(days=7)
+"""The longest `DurationSeconds` of a target group's stickiness."""
+
+LOOSEN: Final = (
+    "| if .ForwardConfig.TargetGroupStickinessConfig then "
+    ".ForwardConfig.TargetGroupStickinessConfig = {Enabled: false} else . end "
+)
 
 TAKING: Final = ("healthy", "unavailable")
 """States of targets that get requests; of a function there are no checks."""
@@ -50,11 +59,13 @@ def _is_arn(instance: object, attribute: attrs.Attribute[str], value: object) ->
 
 @attrs.frozen(kw_only=True)
 class _Forward:
-    """The actions as they stand, the weights of the target groups by ARN, and the marker."""
+    """The actions as they stand, the weights of the target groups by ARN, how long clients stay
+    with one, and the marker.
+    """
 
     actions: tuple[Mapping[str, Any], ...]
     weights: dict[str, int]
-    sticky: bool
+    stay: timedelta | None
     marker: Marker | None
     wrong: str = ""
 
@@ -88,9 +99,14 @@ class LoadBalancer(Router[Call, Answer, _Forward]):
     healthy. Target groups of neither version count as `Served.unattributed`, and a way back sets
     them to 0.
 
-    Where the action is sticky, a client stays with its target group, also when the weights move,
-    and so after a way back (which is logged): that is refused, unless ``sticky=True`` says that it
-    is known. (Tried on moto 5, which is no load balancer: it keeps what it is told.)
+    A strategy may ask for affinity, for seven days at most: an Application Load Balancer keeps a
+    client with its target group by a cookie then, also with stable's; the step to 100 % and every
+    way back switch that off, whoever has switched it on.
+
+    Where the action is sticky already, a client stays with its target group, also when the weights
+    move, and so after a way back (which is logged): that is refused, unless ``sticky=True`` says
+    that it is known and shall stay. (Tried on moto 5, which is no load balancer: it keeps what it
+    is told.)
     """
 
     arn: str = attrs.field(validator=_is_arn)
@@ -102,12 +118,16 @@ class LoadBalancer(Router[Call, Answer, _Forward]):
         eq=False,
         default=attrs.Factory(
             lambda self: Capabilities(
-                smallest_weight=percent(0.1), baseline=True, marker=True, sticky=self.sticky
+                smallest_weight=percent(0.1),
+                baseline=True,
+                affinity=not self.sticky and "/net/" not in str(self.arn),
+                marker=True,
+                sticky=self.sticky,
             ),
             takes_self=True,
         ),
     )
-    """Multiples of 0.1 % for up to three versions, and a marker."""
+    """Multiples of 0.1 % for up to three versions, affinity, and a marker."""
     _client: Client[Call, Answer] = attrs.field(
         init=False,
         repr=False,
@@ -150,6 +170,7 @@ class LoadBalancer(Router[Call, Answer, _Forward]):
             f".{listed}[0].{key} | map(if .ForwardConfig then del(.TargetGroupArn) | "
             ".ForwardConfig.TargetGroups |= map(.Weight = "
             f'(if (.TargetGroupArn | split("/")[-2]) == {json.dumps(stable)} then 1 else 0 end)) '
+            f"{'' if self.sticky else LOOSEN}"
             'elif .Type == "authenticate-oidc" then '
             ".AuthenticateOidcConfig.UseExistingClientSecret = true else . end)"
         )
@@ -166,6 +187,15 @@ class LoadBalancer(Router[Call, Answer, _Forward]):
             f'"$({aws} describe-{kind}s --{kind}-arns {here} | jq -c {shlex.quote(program)})"'
         )
 
+    def _refuse(self, release: Release, traffic: Traffic) -> None:
+        super()._refuse(release, traffic)
+        if traffic.sticky is not None and traffic.sticky > LONGEST_STAY:
+            raise RouterError(
+                f"sticky={format_duration(traffic.sticky)} is longer than AWS lets a client stay, "
+                f"{format_duration(LONGEST_STAY)}",
+                failure=Failure.PERMANENT,
+            )
+
     def _where(self) -> str:
         return self.arn.rpartition(":")[2]
 
@@ -178,21 +208,26 @@ class LoadBalancer(Router[Call, Answer, _Forward]):
             actions = get_path(answer, "Listeners.0.DefaultActions", list)
         tags = yield Call("elbv2", "DescribeTags", {"ResourceArns": [self.arn]})
         weights: dict[str, int] = {}
-        sticky = False
+        stays: list[int] = []
         for action in actions:
             weights.update(_weights(action))
-            sticky = sticky or bool(_stickiness(action).get("Enabled"))
+            if (stickiness := _stickiness(action)).get("Enabled"):
+                stays.append(stickiness.get("DurationSeconds", 1))
         marker, wrong = _marker(get_path(tags, "TagDescriptions", list))
         if self._of_rule and get_path(answer, "Rules.0", dict).get("IsDefault"):
             wrong = wrong or "it is the default rule, which only its listener changes; name that"
+        stay = timedelta(seconds=max(stays)) if stays else None
         return _Forward(
-            actions=tuple(actions), weights=weights, sticky=sticky, marker=marker, wrong=wrong
+            actions=tuple(actions), weights=weights, stay=stay, marker=marker, wrong=wrong
         )
 
     def _served(self, release: Release, found: _Forward) -> Served:
-        said = repr((sorted(found.weights.items()), found.marker)).encode()
+        said = repr((sorted(found.weights.items()), found.stay, found.marker)).encode()
+        part = parts.Part.of(release, found.names)
+        if self.capabilities.affinity:
+            part = attrs.evolve(part, traffic=attrs.evolve(part.traffic, sticky=found.stay))
         return parts.served(
-            [parts.Part.of(release, found.names)],
+            [part],
             version=hashlib.sha256(said).hexdigest()[:16],
             marker=found.marker,
             whole=not found.problem() and parts.is_whole(release, found.names),
@@ -200,7 +235,8 @@ class LoadBalancer(Router[Call, Answer, _Forward]):
 
     def _refuse_found(self, release: Release, found: _Forward) -> None:
         problem = found.problem()
-        if not problem and found.sticky and not self.sticky:
+        ours = found.marker is not None and not found.marker.closed
+        if not problem and found.stay and not (self.sticky or ours):
             problem = (
                 "its target groups are sticky: a client stays with the one that it had, at any "
                 "weight. Switch that off, or give sticky=True if it shall be so"
@@ -234,13 +270,14 @@ class LoadBalancer(Router[Call, Answer, _Forward]):
         wanted = _smallest({arn: shares.get(_name(arn), 0) for arn in before.weights})
         # A claim writes the weights that there are, and so finds out whether it may.
         claims = before.marker is None or before.marker.generation != marker.generation
-        same = wanted == _smallest(before.weights) and not claims
-        changes = [] if same else [self._change(before, wanted)]
+        stay = traffic.sticky if self.capabilities.affinity else before.stay
+        same = wanted == _smallest(before.weights) and stay == before.stay and not claims
+        changes = [] if same else [self._change(before, wanted, stay)]
         tags = [{"Key": TAG, "Value": marker.dumps()}]
         if marker.closed:
             tags.append({"Key": CLOSED, "Value": str(marker.generation)})
         mark = Call("elbv2", "AddTags", {"ResourceArns": [self.arn], "Tags": tags}, write=True)
-        if back and before.sticky:
+        if back and before.stay and self.sticky:
             ADAPTERS.warning(
                 "%s: its target groups are sticky: clients of %s stay with it until their cookie "
                 "ends, at any weight",
@@ -253,8 +290,14 @@ class LoadBalancer(Router[Call, Answer, _Forward]):
             for each in rest:  # noqa: UP028 - a list can't be sent an answer
                 yield each
 
-    def _change(self, before: _Forward, weights: Mapping[str, int]) -> Call:
-        actions = [_with(action, weights) for action in before.actions]
+    def _change(self, before: _Forward, weights: Mapping[str, int], stay: timedelta | None) -> Call:
+        config: Mapping[str, Any] | None = None
+        if stay is not None:
+            config = {"Enabled": True, "DurationSeconds": stay // SECOND}
+        elif before.stay is not None:
+            config = {"Enabled": False}
+        kept = None if stay == before.stay else config
+        actions = [_with(action, weights, kept) for action in before.actions]
         if self._of_rule:
             params = {"RuleArn": self.arn, "Actions": actions}
             return Call("elbv2", "ModifyRule", params, write=True)
@@ -320,9 +363,11 @@ def _stickiness(action: Mapping[str, Any]) -> Mapping[str, Any]:
     return found
 
 
-def _with(action: Mapping[str, Any], weights: Mapping[str, int]) -> dict[str, Any]:
-    """The action with other weights. Of one that asks who the user is, AWS does not tell the
-    secret, and keeps it if that is said.
+def _with(
+    action: Mapping[str, Any], weights: Mapping[str, int], stickiness: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """The action with other weights, and with another stickiness if one is given. Of an action that
+    asks who the user is, AWS does not tell the secret, and keeps it if that is said.
     """
     if action.get("Type") == "authenticate-oidc":
         config = {**action["AuthenticateOidcConfig"], "UseExistingClientSecret": True}
@@ -331,7 +376,10 @@ def _with(action: Mapping[str, Any], weights: Mapping[str, int]) -> dict[str, An
         return dict(action)
     groups = [{"TargetGroupArn": arn, "Weight": weights[arn]} for arn, _ in _weights(action)]
     kept = {name: each for name, each in action.items() if name != "TargetGroupArn"}
-    return {**kept, "ForwardConfig": {**action.get("ForwardConfig", {}), "TargetGroups": groups}}
+    config = {**action.get("ForwardConfig", {}), "TargetGroups": groups}
+    if stickiness is not None:
+        config["TargetGroupStickinessConfig"] = dict(stickiness)
+    return {**kept, "ForwardConfig": config}
 
 
 def _smallest(weights: Mapping[str, int]) -> dict[str, int]:

@@ -26,6 +26,9 @@ __all__ = ["EnvoyRoutes"]
 KIND: Final = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 OURS: Final = "progressive"
 
+REQUEST_ID: Final = "x-request-id"
+"""The header in which Envoy gives every request an id, unless its listener is told otherwise."""
+
 EVERYTHING: Final = {"match": {"prefix": "/"}, "route": {}}
 
 
@@ -55,6 +58,9 @@ class EnvoyRoutes(SplitFile):
     (time-outs, retries), as Envoy's configuration has it, without clusters; header and cookie
     routes are the same with another match before it. ``domains``: of its virtual host.
 
+    Users who shall stay are drawn by a cookie of this router's, another one for each rollout: the
+    weights are exact shares of the users, and a raise moves none back to stable.
+
     Envoy goes on with what it has if it can't load the file; so only what it says that it has
     loaded counts. (Tried with Envoy 1.40.)
     """
@@ -71,11 +77,12 @@ class EnvoyRoutes(SplitFile):
         baseline=True,
         matches=True,
         mirror=True,
+        affinity=True,
         marker=True,
         compare_and_set=True,
     )
-    """Weights of any size for up to three versions, header and cookie routes, a mirror, a marker,
-    and writes that compare.
+    """Weights of any size for up to three versions, header and cookie routes, a mirror, affinity, a
+    marker, and writes that compare.
     """
     _client: Client[Asked, object] = attrs.field(
         init=False,
@@ -131,10 +138,13 @@ class EnvoyRoutes(SplitFile):
             route = {**action, "cluster": split.to}
             yield {**self.route, "match": {**match, "headers": headers}, "route": route}
         clusters = [{"name": name, "weight": ppm} for name, ppm in split.weights]
-        yield {
+        last = {
             **self.route,
             "route": {**action, **mirror, "weighted_clusters": {"clusters": clusters}},
         }
+        if split.sticky:
+            yield from _staying(last, split)
+        yield last
 
     # ------------------------------------------------------------------------------ the admin
 
@@ -148,6 +158,15 @@ class EnvoyRoutes(SplitFile):
                 carried = config.get("metadata", {}).get("filter_metadata", {}).get(OURS, {})
                 return Loaded(word=carried.get("split", ""))
         return Loaded(word="")
+
+    def _refuse(self, release: Release, traffic: Traffic) -> None:
+        super()._refuse(release, traffic)
+        action: Any = self.route["route"]
+        if traffic.sticky is not None and "hash_policy" in action:
+            raise refused(
+                "EnvoyRoutes.route.route: it has a hash_policy of its own, which would be in the "
+                "way of sticky=; take it out, or let users not stay"
+            )
 
     def _refuse_configuration(
         self, release: Release, traffic: Traffic, before: FileSplit, *, back: bool
@@ -168,6 +187,33 @@ class EnvoyRoutes(SplitFile):
         parts.refuse_missing(
             release, known, what="cluster", where="Envoy", hint="add it to Envoy's clusters"
         )
+
+
+def _staying(route: dict[str, Any], split: Split) -> Iterator[dict[str, Any]]:
+    """The same route by user: drawn by a cookie, which is the id of the user's first request. One
+    that has no id is left to the route behind them.
+    """
+    weighted = {**route["route"]["weighted_clusters"], "use_hash_policy": True}
+    keys = [
+        {"cookie": {"name": split.cookie}, "terminal": True},
+        {"header": {"header_name": REQUEST_ID}},
+    ]
+    by_user = {**route["route"], "weighted_clusters": weighted, "hash_policy": keys}
+    match, theirs = route["match"], route["match"].get("headers", ())
+    carries = {
+        "name": "cookie",
+        "string_match": {"safe_regex": {"regex": f"(?:.*;\\s*)?{_literal(split.cookie)}=.*"}},
+    }
+    yield {**route, "match": {**match, "headers": [*theirs, carries]}, "route": by_user}
+    cookie = f"{split.cookie}=%REQ({REQUEST_ID})%; Max-Age={split.sticky}; Path=/; HttpOnly"
+    gives = {"header": {"key": "set-cookie", "value": cookie}}
+    has_id = {"name": REQUEST_ID, "present_match": True}
+    yield {
+        **route,
+        "match": {**match, "headers": [*theirs, has_id]},
+        "route": by_user,
+        "response_headers_to_add": [*route.get("response_headers_to_add", ()), gives],
+    }
 
 
 def _header(match: Match) -> dict[str, Any]:

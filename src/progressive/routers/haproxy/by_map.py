@@ -1,9 +1,12 @@
-"""HAProxy by one entry of a map: ``stable:millionths:candidate:generation:serial:closed:owner``."""
+"""HAProxy by one entry of a map: ``stable:millionths:candidate:generation:serial:closed:owner``,
+and ``:seconds`` behind it while users stay.
+"""
 
 from __future__ import annotations
 
 import re
 import shlex
+from datetime import timedelta
 from typing import Final
 
 import attrs
@@ -11,17 +14,22 @@ import attrs
 from progressive.adapters import parts
 from progressive.adapters.flow import Client
 from progressive.adapters.lines import Line, LineFlow, LineSocket, to_line_socket
-from progressive.adapters.router import Router, after_restart, forgetful, goes_back
+from progressive.adapters.router import Router, after_restart, goes_back
 from progressive.errors import StateError
+from progressive.model import fields
 from progressive.model.release import Release
 from progressive.model.router_state import AfterRestart, Capabilities, Marker, Served
-from progressive.model.traffic import Traffic
+from progressive.model.traffic import SECOND, Traffic
 from progressive.model.units import MILLION, Percent
 
 from .runtime import client, is_word, refuse_names, refused, typed
 
 __all__ = ["HAProxy"]
 
+MARKER_AND_STAY: Final = 5
+"""The words behind the split while users stay; the owner may be empty then."""
+
+_SECONDS: Final = re.compile(r"[1-9][0-9]{0,8}")
 _ENTRY: Final = re.compile(r"([^:\s]+):([0-9]{1,7}):([^:\s]+)(?::(\S+))?")
 
 
@@ -32,6 +40,7 @@ class _Entry:
     text: str
     weights: dict[str, int]
     marker: Marker | None
+    stay: timedelta | None
 
     @classmethod
     def loads(cls, text: str) -> _Entry:
@@ -41,8 +50,15 @@ class _Entry:
             raise StateError("it is not stable:millionths:candidate, such as v1:0:v2")
         weights = {match[1]: MILLION - int(match[2])}
         weights[match[3]] = weights.get(match[3], 0) + int(match[2])
-        marker = None if match[4] is None else Marker.loads(match[4])
-        return cls(text=text, weights=weights, marker=marker)
+        words = [] if match[4] is None else match[4].split(":")
+        stay = None
+        if len(words) == MARKER_AND_STAY:
+            if _SECONDS.fullmatch(words[-1]) is None:
+                raise StateError(f"{words[-1]!r} is no number of seconds for which users stay")
+            stay = timedelta(seconds=int(words.pop()))
+            words = words if words[-1] else words[:-1]
+        marker = Marker.loads(":".join(words)) if words else None
+        return cls(text=text, weights=weights, marker=marker, stay=stay)
 
 
 @attrs.frozen(kw_only=True)
@@ -55,14 +71,32 @@ class HAProxy(Router[Line, str, _Entry]):
     entries of other services stay. HAProxy can't refuse a write because something moved since the
     read; this looks again just before it writes, which leaves a gap of a few milliseconds. After a
     restart the file rules again, without a marker: a rollout then holds, or with
-    ``after_restart="reassert"`` writes what was verified last again. (Tried with HAProxy 2.8.)
+    ``after_restart="reassert"`` writes what was verified last again.
+
+    ``affinity=True`` says that the configuration draws by user while the entry has seconds at its
+    end, as the page on HAProxy shows: the weights are then exact shares of the users, and a raise
+    moves none back to stable. (Tried with HAProxy 2.8.)
     """
 
     socket: LineSocket = attrs.field(converter=to_line_socket)
     map: str = attrs.field(validator=is_word)
+    affinity: bool = attrs.field(default=False, validator=fields.is_a(bool, "True or False"))
     after_restart: AfterRestart = after_restart()
-    capabilities: Capabilities = forgetful(Capabilities(smallest_weight=Percent(1), marker=True))
-    """Weights of any size for two versions, and a marker."""
+    capabilities: Capabilities = attrs.field(
+        init=False,
+        repr=False,
+        eq=False,
+        default=attrs.Factory(
+            lambda self: Capabilities(
+                smallest_weight=Percent(1),
+                affinity=self.affinity,
+                marker=True,
+                after_restart=self.after_restart,
+            ),
+            takes_self=True,
+        ),
+    )
+    """Weights of any size for two versions, affinity if the configuration has it, and a marker."""
     _client: Client[Line, str] = attrs.field(
         init=False,
         repr=False,
@@ -111,6 +145,7 @@ class HAProxy(Router[Line, str, _Entry]):
 
     def _served(self, release: Release, found: _Entry) -> Served:
         part = parts.Part.of(release, found.weights)
+        part = attrs.evolve(part, traffic=attrs.evolve(part.traffic, sticky=found.stay))
         return parts.served([part], version=found.text, marker=found.marker)
 
     def _write(
@@ -127,6 +162,8 @@ class HAProxy(Router[Line, str, _Entry]):
                 hint="add it and reload",
             )
         entry = f"{stable}:{traffic.candidate.ppm}:{candidate}:{marker.dumps()}"
+        if traffic.sticky is not None:
+            entry += f"{'' if marker.owner else ':'}:{traffic.sticky // SECOND}"
         yield Line(f"set map {self.map} {release.service} {entry}", write=True, silent=True)
 
     @staticmethod

@@ -80,7 +80,8 @@ class Nginx(SplitFile):
     A version's ``backend`` is the name of an upstream, or an address (``10.0.0.1:8080``). Weights
     are multiples of 0.01 %. Every request is decided by itself; with another ``key``, a variable
     such as ``$cookie_user``, all requests of one user are, and the part of the users that has the
-    candidate only grows with its weight. Requests without it are decided one by one.
+    candidate only grows with its weight: so they stay for as long as it does, and may be asked to
+    (``sticky=``). Requests without it are decided one by one.
 
     Headers and cookies are compared exactly, letters as they are. ``mirror=True`` says that the
     configuration has a location that sends copies to ``$shop_mirror``, which is empty for those
@@ -119,6 +120,7 @@ class Nginx(SplitFile):
                 baseline=True,
                 matches=True,
                 mirror=self.mirror,
+                affinity=self.key != EACH_REQUEST,
                 marker=True,
                 compare_and_set=True,
             ),

@@ -12,7 +12,7 @@ from progressive.errors import ConflictError, Failure, RouterError, StrategyErro
 from progressive.model.release import Release, Version
 from progressive.model.router_state import Served
 from progressive.model.traffic import Match, Traffic
-from progressive.model.units import MILLION, Percent
+from progressive.model.units import MILLION, Percent, hours
 
 from .laws import ContractReport, Laws, NotTried, broken, must, must_answer, variants
 from .loops import Loop
@@ -21,6 +21,7 @@ from .router_trial import STABLE_ONLY, Setup, Trial, differing, on_trial, shown
 
 HEADER: Final = Match(name="x-progressive-check", value="a.b*")
 COOKIE: Final = Match(name="progressive-check", value="a.b", source="cookie")
+AN_HOUR: Final = hours(1)
 """A header's and a cookie's value; both mean something else where they are taken for a pattern."""
 
 NAMES: Final = ("a:b", "a/b", "a.b_c-d", "x" * 128)
@@ -144,7 +145,9 @@ def the_same_again_is_harmless(trial: Trial) -> None:
 
 
 def all_that_is_declared_is_given_and_taken_back(trial: Trial) -> None:
-    """Baseline, header and cookie routes, mirror: one by one, together, gone without trace."""
+    """Baseline, header and cookie routes, mirror, affinity: one by one, together, gone without
+    trace.
+    """
     able, share = trial.able, trial.able.smallest_weight
     ways = []
     if able.baseline:
@@ -159,6 +162,12 @@ def all_that_is_declared_is_given_and_taken_back(trial: Trial) -> None:
         ]
     if able.mirror:
         ways += [Traffic(mirror=share), Traffic(candidate=share, mirror=Percent(MILLION))]
+    if able.affinity:
+        ways += [
+            Traffic(candidate=share, sticky=AN_HOUR),
+            Traffic(candidate=share),
+            Traffic(candidate=share, sticky=AN_HOUR * 2),
+        ]
     for way in ways:
         trial.write(way)
         trial.write(STABLE_ONLY)
@@ -176,6 +185,7 @@ def what_is_not_declared_is_refused(trial: Trial) -> None:
     wanted += [] if able.matches else [Traffic(matches=[HEADER])]
     wanted += [] if able.mirror else [Traffic(mirror=share)]
     wanted += [] if able.baseline else [Traffic(baseline=share)]
+    wanted += [] if able.affinity else [Traffic(candidate=share, sticky=AN_HOUR)]
     for traffic in wanted:
         trial.refused(
             RouterError, f"{traffic}, which its capabilities do not have", traffic, hint=REFUSE
@@ -390,6 +400,7 @@ def undo_takes_everything_back(trial: Trial) -> None:
             baseline=share if able.baseline and share.ppm * 2 <= MILLION else Percent(0),
             matches=[HEADER] if able.matches else (),
             mirror=share if able.mirror else Percent(0),
+            sticky=AN_HOUR if able.affinity else None,
         )
     )
     name = f"{type(trial.router.port).__name__}.undo"
@@ -487,6 +498,7 @@ def _share_everything(trial: Trial) -> None:
             candidate=trial.half,
             matches=[HEADER] if able.matches else (),
             mirror=able.smallest_weight if able.mirror else Percent(0),
+            sticky=AN_HOUR if able.affinity else None,
         )
     )
 

@@ -463,7 +463,7 @@ def _users(power: Power) -> Iterator[int]:
         matched = round(requests * part.matched / part.users) if part.matched else 0
         if part.matched:
             carrying = met(carrying, matched, users.carrying(part.matched))
-        others = met(others, requests - matched, users.group(part.weight, part.matched))
+        others = met(others, requests - matched, users.group(part, part.matched))
         yield min(users.count, round(carrying + others))
 
 

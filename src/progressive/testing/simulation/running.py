@@ -203,7 +203,7 @@ class Service:
         users, dice = self.world.users, self._people[track]
         affected = self.world.behaviour(track).affects.ppm / MILLION
         carrying = self.world.matched.fraction if self._apart else 0.0
-        group = users.group(part.weight, carrying)
+        group = users.group(part, carrying)
         _add_users(dice, self.users[track], group, affected, got.weighted, weighted)
         if part.matched:
             group = users.carrying(part.matched)

@@ -193,22 +193,21 @@ class Users:
     """The users who send the requests, each as likely as any other.
 
     * ``count``: how many there are.
-    * ``sticky``: whether a user stays on the version of the first request; otherwise every request
-      is routed anew, and soon most users have met the candidate.
+    * ``sticky``: whether a user stays on the version of the first request, also where the strategy
+      does not ask for it (`Traffic.sticky`); otherwise every request is routed anew, and soon most
+      users have met the candidate.
     """
 
     count: int = attrs.field(default=10_000, validator=fields.at_least(1))
     sticky: bool = attrs.field(default=False, kw_only=True)
 
-    def group(self, share: float, matched: float = 0.0) -> int:
-        """Return how many of them a version can meet that gets this share of the requests by its
-        weight.
+    def group(self, part: Part, matched: float = 0.0) -> int:
+        """Return how many of them a version can meet that has this part of the load by its weight.
 
-        ``share`` is 0 to 1; ``matched``, the fraction of users whom a header or cookie routes, not
-        the weights.
+        ``matched`` is the fraction of users whom a header or cookie routes, not the weights.
         """
-        if self.sticky:
-            return max(1, round(self.count * share))
+        if self.sticky or part.sticky:
+            return max(1, round(self.count * part.weight))
         return max(1, self.count - self.carrying(matched))
 
     def carrying(self, matched: float) -> int:
@@ -232,11 +231,13 @@ class Part:
     * ``copies``: mirrored requests, whose answers no user sees.
     * ``users``: the requests whose answers users see.
     * ``whole``: all that the version has to carry.
+    * ``sticky``: whether its users stay with it.
     """
 
     weight: float
     matched: float = 0.0
     copies: float = 0.0
+    sticky: bool = False
     users: float = attrs.field(init=False)
     whole: float = attrs.field(init=False)
 
@@ -341,12 +342,14 @@ class World:
     def parts(self, traffic: Traffic) -> dict[Track, Part]:
         """Return the part of each track's version in the load under this traffic."""
         matched = self.matched.ppm / MILLION if traffic.matches else 0.0
+        sticky = traffic.sticky is not None
         parts = {
-            track: Part((1.0 - matched) * (traffic.share(track).ppm / MILLION)) for track in Track
+            track: Part((1.0 - matched) * (traffic.share(track).ppm / MILLION), sticky=sticky)
+            for track in Track
         }
         if matched or traffic.mirror.ppm:
             copies = parts[Track.STABLE].weight * (traffic.mirror.ppm / MILLION)
-            parts[Track.CANDIDATE] = Part(parts[Track.CANDIDATE].weight, matched, copies)
+            parts[Track.CANDIDATE] = Part(parts[Track.CANDIDATE].weight, matched, copies, sticky)
         return parts
 
     def measures(self, metrics: Sequence[Metric]) -> None:
