@@ -62,6 +62,8 @@ WHEEL = {**CLEAN, "PROGRESSIVE_TESTS": "wheel"}
 ON_EVERY_CORE = ("-n", "auto", "--dist", "worksteal")
 A_WORKER_MORE = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal")
 """While one waits for a real server, the others use the cores."""
+BESIDE = ("-n", "2", "--dist", "loadgroup")
+"""What shares a server stays with one worker; the small ones go beside it."""
 QUICKLY = ("-m", "not external and not slow")
 """What says much for its time and needs nothing but pip."""
 
@@ -125,13 +127,14 @@ def slow(session: nox.Session) -> None:
     equal bytes on other Pythons and hash seeds; and what takes long.
     """
     install_the_wheel(session, *group("tests"))
-    pytest(session, *ON_EVERY_CORE, "-m", "slow and not external")
+    pytest(session, *ON_EVERY_CORE, "-m", "slow and not external and not laws")
 
 
 @nox.session
 def real(session: nox.Session) -> None:
     """Istio and Deployments on a real API server, three versions each of Prometheus and
-    VictoriaMetrics, Traefik. Debian and root: what is missing is installed, or built, once.
+    VictoriaMetrics, Traefik; which laws all real routers keep, and how exactly and how quickly they
+    move traffic, as tables. Debian and root: what is missing is installed, or built, once.
 
     ``PROGRESSIVE_KUBE_APISERVER`` names an API server that is there already; ``PROGRESSIVE_CRDS`` a
     folder with Istio's definitions.
@@ -144,7 +147,10 @@ def real(session: nox.Session) -> None:
     # One that can't be had fails the tests that need it, by name.
     session.run("bash", "tests/real/install_metrics.sh", external=True, success_codes=range(256))
     there = {"PROGRESSIVE_KUBE_APISERVER": server, "PROGRESSIVE_METRICS_SERVERS": "all"}
-    pytest(session, "tests/real", "-m", "external", **there)
+    there["PROGRESSIVE_LAWS"] = str(Path(session.create_tmp()) / "laws")
+    Path(there["PROGRESSIVE_LAWS"]).unlink(missing_ok=True)
+    pytest(session, *BESIDE, "tests/real", "-m", "external or laws", **there)
+    session.run("python", "tests/real/judging.py", env={**WHEEL, "PYTHONPATH": ".", **there})
 
 
 def runs(version: str) -> str | None:

@@ -5,16 +5,34 @@ when it ends.
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support import laws_table
 from tests.support.envoy_process import Backend, EnvoyProcess
 from tests.support.kube_process import KubeProcess, binaries
 
+HERE = Path(__file__).parent
+LAWS = "PROGRESSIVE_LAWS"
+"""Names the file to which the reports of all checks of routers go, as `nox -s real` does."""
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "real: runs against a real system")
+ALONE = ("test_aws.py", "test_flagd.py", "test_traefik.py")
+"""Files whose tests start small servers of their own; all others share large ones."""
+
+
+def pytest_configure() -> None:
+    if file := os.environ.get(LAWS):
+        laws_table.record(Path(file))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one worker have what shares an API server or is measured by the second."""
+    for item in items:
+        shares = item.path.parent == HERE and item.path.name not in ALONE
+        if shares and item.get_closest_marker("external"):
+            item.add_marker(pytest.mark.xdist_group("servers"))
 
 
 @pytest.fixture

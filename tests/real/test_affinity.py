@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import importlib.util
 import random
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import attrs
 import httpx
 import pytest
-from tests.support import haproxy_process, nginx_process, traefik_process
 from tests.support.envoy_process import Backend, EnvoyOfFiles
-from tests.support.haproxy_process import HAProxyProcess
-from tests.support.nginx_process import NginxProcess
-from tests.support.traefik_process import TraefikProcess
+from tests.support.proxies import (
+    HAVE_ENVOY,
+    PROXIES,
+    RELEASE,
+    Proxy,
+    envoy_routes,
+    haproxy,
+    nginx,
+    traefik,
+)
 
 from progressive import hours
 from progressive.errors import RouterError
-from progressive.model.release import Release, Version
 from progressive.model.router_state import Marker
 from progressive.model.traffic import Traffic
 from progressive.model.units import percent
@@ -30,26 +32,14 @@ from progressive.routers.haproxy import HAProxy
 
 pytestmark = pytest.mark.real
 
-RELEASE = Release(
-    service="app", stable=Version("1", backend="v1"), candidate=Version("2", backend="v2")
-)
 USERS = 200
 
 
 @attrs.frozen
-class Proxy:
-    """One real proxy: its router, where users reach it, and what keeps them.
+class Visited:
+    """A proxy, and users who come to it."""
 
-    * ``own``: it keeps a user by a cookie of its own, with either version; else the weights are
-      shares of the users.
-    * ``anew``: a new rollout draws its users anew.
-    """
-
-    router: Any
-    url: str
-    own: bool = False
-    anew: bool = True
-    user: bool = False
+    proxy: Proxy
 
     def give(
         self, share: float, *, serial: int, rollout: str = "rfirst", stay: bool = True
@@ -57,16 +47,16 @@ class Proxy:
         traffic = Traffic(candidate=percent(share), sticky=hours(1) if stay and share else None)
         generation = 1 if rollout == "rfirst" else 2
         marker = Marker(generation=generation, serial=serial, owner=rollout)
-        assert self.router.apply(RELEASE, traffic, marker=marker, expect=None).shows(traffic)
+        assert self.proxy.router.apply(RELEASE, traffic, marker=marker, expect=None).shows(traffic)
 
     def visitors(self) -> list[tuple[str, str]]:
         """New users, as the cookies that they carry and the version that they met; each meets one,
         however often it asks.
         """
         found = []
-        with httpx.Client(base_url=self.url, trust_env=False) as client:
+        with httpx.Client(base_url=self.proxy.url, trust_env=False) as client:
             for n in range(USERS):
-                given = f"user=user-{n}" if self.user else ""
+                given = f"user=user-{n}" if self.proxy.user else ""
                 first = _asked(client, given)
                 carried = given or "; ".join(
                     f"{name}={value}" for name, value in first.cookies.items()
@@ -78,7 +68,7 @@ class Proxy:
     def moved(self, visitors: list[tuple[str, str]]) -> Counter[tuple[str, str]]:
         """How many met which version, and meet which now."""
         found: Counter[tuple[str, str]] = Counter()
-        with httpx.Client(base_url=self.url, trust_env=False) as client:
+        with httpx.Client(base_url=self.proxy.url, trust_env=False) as client:
             # In another order: a proxy that gives in turns would give them the same again.
             for carried, before in random.Random(7).sample(visitors, len(visitors)):
                 found[before, _asked(client, carried).text] += 1
@@ -91,105 +81,68 @@ def _asked(client: httpx.Client, carried: str) -> httpx.Response:
     return client.get("/", headers={"cookie": carried} if carried else {})
 
 
-@contextmanager
-def envoy(backends: tuple[Backend, ...], folder: Path) -> Iterator[Proxy]:
-    running = EnvoyOfFiles(backends[:2], folder)
-    running.file.parent.mkdir()
-    running.file.write_text(EnvoyRoutes(file=str(running.file), name="app").initial(RELEASE))
-    with running, EnvoyRoutes(file=str(running.file), admin=running.admin, name="app") as router:
-        yield Proxy(router, running.url)
+KEEP = [envoy_routes, haproxy, nginx, traefik]
+"""Those that can keep users."""
 
 
-@contextmanager
-def haproxy(backends: tuple[Backend, ...], folder: Path) -> Iterator[Proxy]:
-    one, other, *_ = backends
-    with (
-        HAProxyProcess((one, other)) as running,
-        HAProxy(socket=running.socket, map=running.map, affinity=True) as router,
-    ):
-        yield Proxy(router, f"http://127.0.0.1:{running.by_map}")
-
-
-@contextmanager
-def nginx(backends: tuple[Backend, ...], folder: Path) -> Iterator[Proxy]:
-    """By a cookie that the application gives."""
-    running = NginxProcess(backends, folder)
-    with running.router(key="$cookie_user") as router:
-        running.include().write_text(router.initial(RELEASE))
-        with running:
-            yield Proxy(router, f"http://127.0.0.1:{running.port}", anew=False, user=True)
-
-
-@contextmanager
-def traefik(backends: tuple[Backend, ...], folder: Path) -> Iterator[Proxy]:
-    with TraefikProcess(backends, folder) as running, running.router() as router:
-        yield Proxy(router, f"http://127.0.0.1:{running.port}", own=True)
-
-
-PROXIES = {
-    envoy: importlib.util.find_spec("envoy") is not None,
-    haproxy: haproxy_process.binary() is not None,
-    nginx: nginx_process.binary() is not None,
-    traefik: traefik_process.binary() is not None,
-}
-
-
-@pytest.fixture(params=PROXIES, ids=lambda made: made.__name__)
-def proxy(
+@pytest.fixture(params=KEEP, ids=lambda made: made.__name__)
+def visited(
     request: pytest.FixtureRequest, backends: tuple[Backend, Backend], tmp_path: Path
-) -> Iterator[Proxy]:
+) -> Iterator[Visited]:
     if not PROXIES[request.param]:
         pytest.skip(f"{request.param.__name__} is not installed")
     with Backend("v1-fresh") as fresh, request.param((*backends, fresh), tmp_path) as found:
-        yield found
+        yield Visited(found)
 
 
-def test_users_stay_while_the_weight_moves_and_a_way_back_takes_all_of_them(proxy: Proxy) -> None:
-    proxy.give(30, serial=1)
-    visitors = proxy.visitors()
+def test_users_stay_while_the_weight_moves_and_a_way_back_takes_all_of_them(
+    visited: Visited,
+) -> None:
+    visited.give(30, serial=1)
+    visitors = visited.visitors()
     met = Counter(version for _, version in visitors)
     assert 30 <= met["v2"] <= 90  # of 200 at 30 %: five deviations
 
-    proxy.give(60, serial=2)
-    raised = proxy.moved(visitors)
+    visited.give(60, serial=2)
+    raised = visited.moved(visitors)
     assert raised["v2", "v2"] == met["v2"]
-    if proxy.own:
+    if visited.proxy.own:
         assert raised["v1", "v1"] == met["v1"]
     else:
         assert 85 <= raised["v1", "v2"] + raised["v2", "v2"] <= 155
 
-    proxy.give(1, serial=3)
-    lowered = proxy.moved(visitors)
-    if proxy.own:
+    visited.give(1, serial=3)
+    lowered = visited.moved(visitors)
+    if visited.proxy.own:
         assert lowered == Counter({("v2", "v2"): met["v2"], ("v1", "v1"): met["v1"]})
     else:
         assert lowered["v1", "v2"] + lowered["v2", "v2"] <= 12
 
-    proxy.give(0, serial=4)
-    assert {now for _, now in proxy.moved(visitors)} == {"v1"}
+    visited.give(0, serial=4)
+    assert {now for _, now in visited.moved(visitors)} == {"v1"}
 
 
-def test_a_step_that_lets_them_go_draws_every_request(proxy: Proxy) -> None:
-    proxy.give(50, serial=1)
-    visitors = proxy.visitors()
-    if proxy.user:
+def test_a_step_that_lets_them_go_draws_every_request(visited: Visited) -> None:
+    visited.give(50, serial=1)
+    visitors = visited.visitors()
+    if visited.proxy.user:
         return  # their key is there as before
 
-    proxy.give(50, serial=2, stay=False)
+    visited.give(50, serial=2, stay=False)
 
-    moved = proxy.moved(visitors)
+    moved = visited.moved(visitors)
     assert moved["v1", "v2"] >= 20 and moved["v2", "v1"] >= 20
 
 
-def test_the_next_rollout_draws_its_users_anew(proxy: Proxy) -> None:
-    proxy.give(50, serial=1)
-    visitors = proxy.visitors()
-    proxy.give(0, serial=2)
+def test_the_next_rollout_draws_its_users_anew(visited: Visited) -> None:
+    visited.give(50, serial=1)
+    visitors = visited.visitors()
+    visited.give(0, serial=2)
 
-    proxy.give(50, serial=1, rollout="rsecond")
+    visited.give(50, serial=1, rollout="rsecond")
 
-    moved = proxy.moved(visitors)
-    if proxy.anew:
+    moved = visited.moved(visitors)
+    if visited.proxy.anew:
         assert moved["v1", "v2"] >= 20 and moved["v2", "v1"] >= 20
     else:
         assert moved["v1", "v2"] == moved["v2", "v1"] == 0
@@ -199,15 +152,14 @@ def test_a_request_without_an_id_is_drawn_by_itself(
     backends: tuple[Backend, Backend], tmp_path: Path
 ) -> None:
     """A listener of Envoy that gives no ids: one cookie for all would put them on one version."""
-    if not PROXIES[envoy]:
+    if not HAVE_ENVOY:
         pytest.skip("envoy is not installed")
     running = EnvoyOfFiles(backends, tmp_path)
     running.no_ids = True
     running.file.parent.mkdir()
     running.file.write_text(EnvoyRoutes(file=str(running.file), name="app").initial(RELEASE))
     with running, EnvoyRoutes(file=str(running.file), admin=running.admin, name="app") as router:
-        proxy = Proxy(router, running.url)
-        proxy.give(50, serial=1)
+        Visited(Proxy(router, running.url)).give(50, serial=1)
         with httpx.Client(base_url=running.url, trust_env=False) as client:
             answers = [client.get("/") for _ in range(100)]
 

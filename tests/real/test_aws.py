@@ -87,6 +87,7 @@ def typed(line: str) -> None:
     subprocess.run(line, shell=True, check=True, capture_output=True, env=dict(os.environ))
 
 
+@pytest.mark.laws
 def test_none_of_the_laws_is_left_out(double: Double, balancer: Balancer) -> None:
     """A rule belongs to one service, so there is no neighbour in it."""
 
@@ -496,6 +497,7 @@ def aliased(double: Double) -> Any:
     return double.client("lambda").get_alias(FunctionName="shop", Name="live")
 
 
+@pytest.mark.laws
 def test_the_laws_of_an_alias(double: Double, alias: LambdaAlias) -> None:
     functions = double.client("lambda")
 

@@ -84,6 +84,7 @@ def typed(line: str) -> None:
     subprocess.run(shlex.split(line), check=True, capture_output=True)
 
 
+@pytest.mark.laws
 def test_none_of_the_laws_is_left_out(caddy: CaddyProcess, three: Release) -> None:
     """A handler belongs to one service, so there is no neighbour in it."""
 
@@ -132,6 +133,7 @@ def test_none_of_the_laws_is_left_out(caddy: CaddyProcess, three: Release) -> No
     assert caddy.get(20) == {"v1": 20}
 
 
+@pytest.mark.laws
 def test_it_keeps_them_on_an_event_loop(caddy: CaddyProcess, router: Caddy, three: Release) -> None:
     asyncio.run(acheck_router(router, three, edit=lambda traffic: edited(caddy, traffic)))
 

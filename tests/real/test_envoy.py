@@ -212,6 +212,7 @@ def test_without_an_admin_layer_envoys_own_words_come_back(
     assert caught.value.failure is Failure.PERMANENT
 
 
+@pytest.mark.laws
 def test_the_router_keeps_the_laws_of_all_routers(envoy: EnvoyProcess) -> None:
     def stranger(traffic: Traffic) -> None:
         envoy.post("three", v1=str(traffic.stable.ppm), v2=str(traffic.candidate.ppm))
@@ -222,6 +223,7 @@ def test_the_router_keeps_the_laws_of_all_routers(envoy: EnvoyProcess) -> None:
     assert envoy.get(20, "/three") == {"v1": 20}
 
 
+@pytest.mark.laws
 def test_the_router_says_what_it_knows_in_every_way_that_envoy_can_be_out_of_reach(
     envoy: EnvoyProcess,
 ) -> None:
@@ -274,6 +276,7 @@ def test_a_route_that_lacks_the_candidate_never_stops_the_way_back_of_another(
     assert envoy.get(20, "/pair/whole") == envoy.get(20, "/pair/lacks") == {"v1": 20}
 
 
+@pytest.mark.laws
 def test_a_way_back_is_whole_whatever_stands_in_the_runtime(envoy: EnvoyProcess) -> None:
     @contextmanager
     def edited(**values: str) -> Iterator[None]:

@@ -89,6 +89,7 @@ def edited(files: EnvoyOfFiles, traffic: Traffic) -> None:
     put(files, router._text(Split.of(THREE, traffic, router.read(THREE).marker)))
 
 
+@pytest.mark.laws
 @pytest.mark.slow
 def test_none_of_the_laws_is_left_out(files: EnvoyOfFiles) -> None:
     """A file belongs to one service, so there is no neighbour in it; and a write is a file, which

@@ -111,6 +111,7 @@ def stranger(haproxy: HAProxyProcess, way: str) -> Callable[[Traffic], None]:
 # ------------------------------------------------------------------------------------- contract
 
 
+@pytest.mark.laws
 def test_it_keeps_the_laws_of_all_routers(
     haproxy: HAProxyProcess, router: Router, way: str, port: int
 ) -> None:
@@ -119,10 +120,12 @@ def test_it_keeps_the_laws_of_all_routers(
     assert haproxy.get(20, port) == {"v1": 20}
 
 
+@pytest.mark.laws
 def test_it_keeps_them_on_an_event_loop(haproxy: HAProxyProcess, router: Router, way: str) -> None:
     asyncio.run(acheck_router(router, RELEASE, edit=stranger(haproxy, way)))
 
 
+@pytest.mark.laws
 def test_none_of_the_laws_is_left_out(haproxy: HAProxyProcess, way: str) -> None:
     """With a neighbour, a third version, names, the typed line, and every way to break down."""
 

@@ -137,6 +137,7 @@ def test_a_weight_is_stored_and_everything_else_stays(reviews: Object) -> None:
     assert reviews.now["spec"] == {**before, **reviews.split(95, 5)}
 
 
+@pytest.mark.laws
 @rule("R3", "R12", "R22")
 def test_the_router_keeps_the_laws_of_all_routers(reviews: Object) -> None:
     before = reviews.now["spec"]

@@ -84,6 +84,7 @@ def edited(nginx: NginxProcess, three: Release, traffic: Traffic) -> None:
     nginx.write(router._text(Split.of(three, traffic, found.marker)))
 
 
+@pytest.mark.laws
 @pytest.mark.slow
 def test_none_of_the_laws_is_left_out(nginx: NginxProcess, three: Release) -> None:
     """A file belongs to one service, so there is no neighbour in it. A write is a file and a

@@ -55,6 +55,7 @@ def row(envoys: tuple[EnvoyProcess, EnvoyProcess]) -> Iterator[Together]:
         yield made
 
 
+@pytest.mark.laws
 def test_a_row_keeps_the_laws_of_a_router(envoys: tuple[EnvoyProcess, EnvoyProcess]) -> None:
     def stranger(traffic: Traffic) -> None:
         envoys[1].post("three", v1=str(traffic.stable.ppm), v2=str(traffic.candidate.ppm))

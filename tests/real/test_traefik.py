@@ -88,6 +88,7 @@ def edited(traefik: TraefikProcess, three: Release, traffic: Traffic) -> None:
     traefik.edit(router._text(Split.of(three, traffic, router.read(three).marker)))
 
 
+@pytest.mark.laws
 def test_none_of_the_laws_is_left_out(traefik: TraefikProcess, three: Release) -> None:
     """A file belongs to one service, so there is no neighbour in it; and a write is a file, which
     no system could lose or take twice.

@@ -116,6 +116,7 @@ def test_each_old_version_goes_at_its_own_time_and_nobody_is_called() -> None:
         assert hours(2) <= was_removed - was_promoted <= hours(2) + minutes(2)
     shop.go(lambda: all(shop.of(f"to-v{n}").over for n in (2, 3, 4)))
     assert [shop.said(f"to-v{n}", Escalated) for n in (2, 3, 4)] == [[], [], []]
+    assert shop.release(V1, V2) == shop.of("to-v2")  # started again, long after its end
 
 
 def test_it_goes_while_the_next_one_is_half_way() -> None:
@@ -306,15 +307,24 @@ def test_a_start_that_is_refused_has_told_nobody_anything(colour: Colour) -> Non
 
 
 class Racing(MemoryStore):
-    """A store in which somebody else starts a rollout just before the first save of one."""
+    """A store in which somebody else starts a rollout just before the first save of one, and aborts
+    it once that one has begun to wait.
+    """
 
     meanwhile: Callable[[], object] | None = None
+    ends: Callable[[], object] | None = None
 
     def save(self, rollout: Rollout, *given: Any, **named: Any) -> None:
         if self.meanwhile is not None and rollout.id == "to-v4":
             meanwhile, self.meanwhile = self.meanwhile, None
             meanwhile()
         MemoryStore.save(self, rollout, *given, **named)
+
+    def load(self, id: str) -> Rollout | None:
+        if self.ends is not None and id == "to-v3":
+            ends, self.ends = self.ends, None
+            ends()
+        return MemoryStore.load(self, id)
 
 
 @pytest.mark.parametrize("waits", [IfRunning.FOLLOW, IfRunning.QUEUE, IfRunning.REFUSE])
@@ -324,25 +334,25 @@ def test_of_two_that_start_at_once_one_waits_or_is_refused(
     store = Racing()
     shop = Service(store=store)
     shop.promote(V1, V2)
-    shop.wait(5)
-    begun: list[Rollout] = []
 
     def other() -> None:
-        begun.append(shop.release(V2, V3))
-        submit(store, "to-v3", Abort(at=shop.clock(), by="eve", why="wrong build"))
+        shop.release(V2, V3)
+        if waits is not IfRunning.REFUSE:
+            enough = Abort(at=shop.clock(), by="eve", why="wrong build")
+            store.ends = lambda: submit(store, "to-v3", enough)
 
-    store.meanwhile = other if waits is not IfRunning.REFUSE else lambda: shop.release(V2, V3)
+    store.meanwhile = other
     release = Release(service="shop", stable=V2, candidate=V4)
 
     def started() -> Any:
         return colour.start(QUICK, release, id="to-v4", ports=shop.ports, if_running=waits)
 
     if waits is IfRunning.REFUSE:
-        with pytest.raises(ConflictError):
+        with pytest.raises(ConflictError, match="to-v3"):
             started()
+        assert store.load("to-v4") is None
         assert [each.rollout for each in shop.of("to-v2").progress.successors] == ["to-v3"]
     else:
-        shop.go(lambda: True)
         assert started().id == "to-v4"
         assert shop.of("to-v3").final
 
