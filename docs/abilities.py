@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from progressive.model.router_state import Capabilities
-from progressive.routers.aws import LambdaAlias, LoadBalancer
+from progressive.routers.aws import LambdaAlias, LoadBalancer, WeightedRecords
 from progressive.routers.caddy import Caddy
+from progressive.routers.cloud_run import CloudRun
 from progressive.routers.envoy import Envoy, EnvoyRoutes
 from progressive.routers.flagd import Flagd
 from progressive.routers.haproxy import HAProxy, HAProxyWeights
@@ -20,7 +21,9 @@ RULE = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:listener-rule/app/sh
 ROUTERS = {
     "AWS `LoadBalancer`": LoadBalancer(arn=RULE),
     "AWS `LambdaAlias`": LambdaAlias(function="shop", alias="live"),
+    "AWS `WeightedRecords`": WeightedRecords(zone="Z1", name="shop.example.com"),
     "`Caddy`": Caddy(admin=AT, id="shop"),
+    "`CloudRun`": CloudRun(service="projects/p/locations/l/services/shop"),
     "`Envoy`": Envoy(admin=AT, prefix="shop"),
     "`EnvoyRoutes`": EnvoyRoutes(file="/a.json", name="shop"),
     "`Flagd`": Flagd(file="/a.json", flag="shop"),

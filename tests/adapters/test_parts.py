@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.rules import rule
 
 from progressive.adapters.parts import Part, refuse_missing, served
+from progressive.adapters.split import Split
 from progressive.errors import Failure, RouterError
 from progressive.model.release import Release, Version
 from progressive.model.router_state import Marker
@@ -101,3 +104,19 @@ def test_a_version_that_is_not_there_is_named_with_what_is() -> None:
         "backend="
     )
     refuse_missing(RELEASE, ["v2", "v1"], what="server", where="backend app", hint="add it")
+
+
+def test_while_users_stay_what_rises_takes_from_stable_and_from_no_other() -> None:
+    fresh = Release(
+        service="shop",
+        stable=RELEASE.stable,
+        candidate=RELEASE.candidate,
+        baseline=Version("1b", backend="v1-fresh"),
+    )
+
+    def order(**more: Any) -> list[str]:
+        traffic = Traffic(candidate=percent(10), baseline=percent(10), **more)
+        return [name for name, _ in Split.of(fresh, traffic, None).weights]
+
+    assert order() == ["v2", "v1-fresh", "v1"]
+    assert order(sticky=hours(1)) == ["v2", "v1", "v1-fresh"]

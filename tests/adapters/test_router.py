@@ -17,7 +17,7 @@ from progressive.errors import ConflictError, Failure, RouterError
 from progressive.model.release import Release, Version
 from progressive.model.router_state import Capabilities, Marker, Served
 from progressive.model.traffic import Traffic
-from progressive.model.units import Percent, percent
+from progressive.model.units import Percent, hours, percent
 from progressive.testing import acheck_router, check_router
 
 RELEASE = Release(service="shop", stable=Version("v1"), candidate=Version("v2"))
@@ -196,3 +196,28 @@ def test_what_a_raise_needs_is_asked_before_the_write_and_never_on_the_way_back(
     assert text.asked == ["read", "read"]
     assert give(Strict(text), 0).traffic == Traffic()
     assert give(Strict(text), 0).traffic == Traffic()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "back"),
+    [
+        ((40, 8), (40, None), True),  # they are let go
+        ((40, None), (40, 8), False),
+        ((40, 8), (40, 8), False),
+        ((40, 8), (20, 8), True),
+        ((40, 8), (20, None), True),
+        ((40, None), (20, 8), False),  # who is drawn now stays
+        ((40, 8), (60, None), False),
+        ((40, 8), (0, None), True),
+    ],
+)
+def test_to_let_users_go_is_a_way_back_and_to_keep_them_is_none(
+    before: tuple[int, int | None], after: tuple[int, int | None], back: bool
+) -> None:
+    there, asked = (
+        Traffic(candidate=percent(share), sticky=None if stay is None else hours(stay))
+        for share, stay in (before, after)
+    )
+    marker = Marker(generation=1)
+
+    assert goes_back(asked, Served(traffic=there, marker=marker), marker) is back

@@ -277,7 +277,7 @@ def test_where_a_step_lets_users_stay_none_is_missing_until_it_lets_them_go() ->
     assert not any(note.verdict == "missing" for note in world.said("judged"))
 
 
-def test_a_hold_lets_users_stay_where_the_router_does() -> None:
+def test_a_hold_lets_users_stay() -> None:
     world = Ejected(strategy=canary(checks=[NoWorse(ERRORS), AT_FULL], sticky=hours(1)))
     world.until(lambda world: world.rollout.routing.last_verified.candidate == percent(5))
     world.say(Hold(at=world.now, by="eve", why="lunch"))
@@ -286,4 +286,4 @@ def test_a_hold_lets_users_stay_where_the_router_does() -> None:
     world.traffic = Traffic(candidate=percent(2))
     world.until(lambda world: world.rollout.routing.desired.candidate == percent(2))
 
-    assert world.rollout.routing.desired == Traffic(candidate=percent(2))
+    assert world.rollout.routing.desired == Traffic(candidate=percent(2), sticky=hours(1))

@@ -18,7 +18,13 @@ HERE = Path(__file__).parent
 LAWS = "PROGRESSIVE_LAWS"
 """Names the file to which the reports of all checks of routers go, as `nox -s real` does."""
 
-ALONE = ("test_aws.py", "test_flagd.py", "test_traefik.py")
+ALONE = (
+    "test_aws.py",
+    "test_aws_policies.py",
+    "test_flagd.py",
+    "test_traefik.py",
+    "test_weighted_records.py",
+)
 """Files whose tests start small servers of their own; all others share large ones."""
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import http.server
 import importlib.util
-import io
 import os
 import subprocess
 import threading
 import time
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,7 +16,7 @@ from unittest import mock
 import attrs
 import httpx
 import pytest
-from tests.support.aws_double import ENVIRONMENT, Balancer, Double, aws_double
+from tests.support.aws_double import ENVIRONMENT, Balancer, Double, aws_double, function_of
 from tests.support.envoy_process import wait_until
 from tests.support.whole_rollout import roll_out, to_the_end_or_back
 
@@ -466,31 +464,11 @@ TWO = Release(service="shop", stable=Version("1", backend="1"), candidate=Versio
 @pytest.fixture
 def alias(double: Double) -> Iterator[LambdaAlias]:
     """Two versions of a function, of which the first one has the alias ``live``."""
-    made = function_of(double)
-    made.create_alias(FunctionName="shop", Name="live", FunctionVersion="1", Description="orders ")
+    function_of(double)
     aws = Aws(region="eu-west-1", endpoint=double.endpoint)
     with LambdaAlias(function="shop", alias="live", aws=aws) as found:
         yield found
     httpx.post(f"{double.endpoint}/moto-api/reset", trust_env=False).raise_for_status()
-
-
-def function_of(double: Double) -> Any:
-    role = double.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument="{}")
-    functions = double.client("lambda")
-    code = io.BytesIO()
-    with zipfile.ZipFile(code, "w") as written:
-        written.writestr("main.py", "def handler(event, context): return 1")
-    functions.create_function(
-        FunctionName="shop",
-        Runtime="python3.12",
-        Role=role["Role"]["Arn"],
-        Handler="main.handler",
-        Code={"ZipFile": code.getvalue()},
-        Publish=True,
-    )
-    functions.update_function_code(FunctionName="shop", ZipFile=code.getvalue() + b" ")
-    functions.publish_version(FunctionName="shop")
-    return functions
 
 
 def aliased(double: Double) -> Any:

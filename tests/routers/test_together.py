@@ -41,7 +41,7 @@ from progressive.errors import ConflictError, Failure, RouterError
 from progressive.model import Capabilities, Marker, Served
 from progressive.model.router_state import AfterRestart
 from progressive.model.traffic import ALL_STABLE, Match, Track
-from progressive.model.units import Percent, seconds
+from progressive.model.units import Percent, hours, seconds
 from progressive.routers.together import Together
 from progressive.testing import (
     MemoryRouter,
@@ -872,3 +872,14 @@ def test_a_proxy_that_is_new_in_the_row_gets_its_marker_with_the_next_rollout() 
     outcome = play(policy(), TWO, router=row, metrics=[metrics])
 
     assert outcome.rollout.phase is Phase.PROMOTED
+
+
+def test_a_part_that_has_less_lets_its_users_go_and_is_not_raised() -> None:
+    parts = [
+        One(traffic=Traffic(candidate=percent(share), sticky=hours(8)), marker=MARKER)
+        for share in (50, 30)
+    ]
+    served = write(sync, Together(*parts), at(40))
+
+    assert [each.traffic for each in parts] == [at(40), at(30)]
+    assert served.traffic == at(40)

@@ -68,7 +68,13 @@ def test_users_stay_by_a_cookie_of_the_rollout_s_own(mirror: int) -> None:
         return weighted.get("sticky")
 
     assert cookie(traffic, marker) == {
-        "cookie": {"name": "progressive-r0f3c", "maxAge": 7200, "path": "/", "httpOnly": True}
+        "cookie": {
+            "name": "progressive-r0f3c",
+            "maxAge": 7200,
+            "path": "/",
+            "httpOnly": True,
+            "sameSite": "lax",
+        }
     }
     assert cookie(traffic, Marker(generation=3))["cookie"]["name"] == "progressive-3"
     assert cookie(Traffic(candidate=percent(5)), marker) is None

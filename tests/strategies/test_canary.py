@@ -183,6 +183,12 @@ def test_steps_say_it_themselves() -> None:
     assert [each.sticky for each in made.plan.traffics] == [hours(1), None]
 
 
+@pytest.mark.parametrize("weight", [0, 100])
+def test_nobody_is_kept_where_one_version_has_everything(weight: int) -> None:
+    with pytest.raises(StrategyError, match="at 0 % and 100 % nobody is to be kept"):
+        SetWeight(percent(weight), sticky=hours(1))
+
+
 def test_every_way_back_lets_users_go() -> None:
     router = MemoryRouter()
     script = ScriptedMetrics({ERRORS: steady(50, stable=0.001, candidate=0.3)})

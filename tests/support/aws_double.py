@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -106,3 +108,26 @@ class Balancer:
         [rule] = self.elbv2.describe_rules(RuleArns=[self.rule])["Rules"]
         groups = rule["Actions"][0]["ForwardConfig"]["TargetGroups"]
         return {each["TargetGroupArn"].split("/")[1]: each["Weight"] for each in groups}
+
+
+def function_of(double: Double) -> Any:
+    """Make a function ``shop`` of two versions, of which the first one has the alias ``live``."""
+    role = double.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument="{}")
+    functions = double.client("lambda")
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as written:
+        written.writestr("main.py", "def handler(event, context): return 1")
+    functions.create_function(
+        FunctionName="shop",
+        Runtime="python3.12",
+        Role=role["Role"]["Arn"],
+        Handler="main.handler",
+        Code={"ZipFile": code.getvalue()},
+        Publish=True,
+    )
+    functions.update_function_code(FunctionName="shop", ZipFile=code.getvalue() + b" ")
+    functions.publish_version(FunctionName="shop")
+    functions.create_alias(
+        FunctionName="shop", Name="live", FunctionVersion="1", Description="orders "
+    )
+    return functions

@@ -136,8 +136,7 @@ class HAProxyProcess(Running):
               http-request set-var(txn.owner) var(txn.split),field(7,:)
               http-request set-var(txn.key) var(txn.user),concat(:,txn.owner)
               http-request set-var(txn.draw) var(txn.key),xxh32,mod(1000000) if stays
-              acl given var(txn.new) -m found
-              http-response add-header set-cookie "{COOKIE}" if given
+              http-response add-header set-cookie "{COOKIE}" if stays
               http-request set-var(txn.draw) req.hdr(x-draw) if {{ req.hdr(x-draw) -m found }}
               use_backend %[var(txn.split),field(3,:)] if {{ var(txn.draw),sub(txn.cut) lt 0 }}
               use_backend %[var(txn.split),field(1,:)]
@@ -156,7 +155,7 @@ class HAProxyProcess(Running):
             """)
 
 
-COOKIE = "app-user=%[var(txn.new)]; Max-Age=%[var(txn.stay)]; Path=/; HttpOnly"
+COOKIE = "app-user=%[var(txn.user)]; Max-Age=%[var(txn.stay)]; Path=/; HttpOnly; SameSite=Lax"
 
 SOCAT = """
 import re, socket, sys

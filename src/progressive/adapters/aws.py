@@ -12,6 +12,7 @@ synchronous, so a call runs in a thread of its own and is left behind when the d
 
 from __future__ import annotations
 
+import shlex
 import threading
 import time
 from collections.abc import AsyncIterator, Generator, Mapping
@@ -28,12 +29,15 @@ from progressive.model import fields
 from .flow import Client, Exchange, Fault, excerpt
 from .waiting import Apart
 
-__all__ = ["Answer", "Aws", "AwsClient", "AwsFlow", "Call"]
+__all__ = ["Answer", "Aws", "AwsClient", "AwsFlow", "Call", "typed"]
 
 T = TypeVar("T")
 
 CONFLICTS: Final = frozenset({"PreconditionFailedException", "PreconditionFailed"})
 """Codes of errors that say that somebody else was first."""
+
+MOVED: Final = ("not match the current values", "already exists", "was not found")
+"""What Route 53 says of a change of what is not as it was read; its code says less."""
 
 PASSING: Final = frozenset(
     {
@@ -99,6 +103,18 @@ class Aws:
     deadline: timedelta = attrs.field(
         default=timedelta(seconds=10), converter=fields.whole_ms, validator=fields.is_duration
     )
+
+
+def typed(aws: Aws, service: str) -> str:
+    """How a line begins that a person types to ask the same by the AWS CLI."""
+    options = (
+        ("region", aws.region),
+        ("profile", aws.profile),
+        ("endpoint-url", aws.endpoint),
+        ("output", "json"),
+    )
+    given = "".join(f" --{name} {shlex.quote(value)}" for name, value in options if value)
+    return f"aws{given} {service}"
 
 
 @attrs.define(eq=False)
@@ -233,8 +249,10 @@ def _refused(question: Call, response: Any) -> Fault:
     said = response.get("Error", {})
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     code = str(said.get("Code", "an error"))
-    why = f"answered {code}: {excerpt(str(said.get('Message', '')))}"
-    if code in CONFLICTS:
+    message = str(said.get("Message", ""))
+    why = f"answered {code}: {excerpt(message)}"
+    moved = code == "InvalidChangeBatch" and any(each in message for each in MOVED)
+    if code in CONFLICTS or moved:
         return Fault(Failure.CONFLICT, why, answered=True)
     if code in PASSING or status == 429:
         return Fault(Failure.TRANSIENT, why, answered=True)

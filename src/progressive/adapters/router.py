@@ -62,14 +62,17 @@ def goes_back(traffic: Traffic, before: Served, marker: Marker) -> bool:
 
     A way back may be written again where it stands already: nothing for the candidate, over nothing
     for the candidate, in the generation that has claimed the object. What claims it has a new one.
-    To let users stay or go at the same weights takes nothing away.
+    To let users go at the same weights is one too; to let them stay is none at any.
     """
     if marker.closed:
         return True
+    stay = before.traffic.sticky
     if traffic == attrs.evolve(before.traffic, sticky=traffic.sticky):
         there = before.marker
-        return traffic == ALL_STABLE and there is not None and there.generation == marker.generation
-    return not traffic.exceeds(before.traffic)
+        if traffic == ALL_STABLE:
+            return there is not None and there.generation == marker.generation
+        return traffic.sticky is None and stay is not None
+    return traffic.sticky in (None, stay) and not traffic.exceeds(before.traffic)
 
 
 class Router(Adapter[Q, A], Generic[Q, A, S]):

@@ -24,6 +24,9 @@ _WORD: Final = re.compile(r"(?:-|[0-9a-z:]+) \S* [0-9a-f]{16}")
 
 _LAST_IS_THE_REST: Final = (Track.CANDIDATE, Track.BASELINE, Track.STABLE)
 
+_FROM_BOTH_ENDS: Final = (Track.CANDIDATE, Track.STABLE, Track.BASELINE)
+"""While users stay: what rises takes from stable, and from no other."""
+
 
 @attrs.frozen(kw_only=True)
 class Split:
@@ -44,11 +47,11 @@ class Split:
     @classmethod
     def of(cls, release: Release, traffic: Traffic, marker: Marker | None) -> Split:
         """The split of some traffic. Backends without a share are not in it; the last one is
-        stable's, if it has one.
+        stable's, if it has one, unless users stay beside a baseline.
         """
         shares = [
             (version.backend, traffic.share(track).ppm)
-            for track in _LAST_IS_THE_REST
+            for track in (_LAST_IS_THE_REST if traffic.sticky is None else _FROM_BOTH_ENDS)
             if (version := track.version(release)) is not None
         ]
         return cls(

@@ -33,7 +33,7 @@ def at_most(draft: Draft, served: Traffic) -> Traffic:
         baseline=min(desired.baseline, served.baseline),
         matches=[match for match in desired.matches if match in served.matches],
         mirror=min(desired.mirror, served.mirror),
-        sticky=desired.sticky if desired.sticky == served.sticky else None,
+        sticky=desired.sticky,
     )
     if both == desired or both in draft.plan.traffics:
         return both
@@ -200,7 +200,9 @@ def way_back(draft: Draft) -> Traffic:
         draft.routing.desired.candidate.ppm if served is None else served.traffic.candidate.ppm,
     )
     left = -(-(MILLION - stable.able.ppm) // WHOLE_PERCENT) * WHOLE_PERCENT
-    return Traffic(candidate=Percent(min(left, most // WHOLE_PERCENT * WHOLE_PERCENT)))
+    candidate = Percent(min(left, most // WHOLE_PERCENT * WHOLE_PERCENT))
+    # Who has met the candidate stays with it, where users stay: drawn anew, all would meet it.
+    return Traffic(candidate=candidate, sticky=draft.routing.desired.sticky)
 
 
 def finish(draft: Draft, phase: Phase, why: str, *, by: str = "engine") -> None:

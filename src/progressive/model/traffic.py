@@ -84,14 +84,16 @@ is_percent = fields.is_a(Percent, "percent({})")
 def _is_whole_seconds(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     fields.is_duration(instance, attribute, value)
     assert isinstance(value, timedelta)
-    if value % SECOND:
+    if value % SECOND or value > LONGEST_STAY:
         raise StrategyError(
             f"{fields.where(instance, attribute)}: {format_duration(value)} is no whole number of "
-            "seconds, in which cookies live"
+            f"seconds, in which cookies live, up to {format_duration(LONGEST_STAY)}"
         )
 
 
 SECOND: Final = timedelta(seconds=1)
+LONGEST_STAY: Final = timedelta(days=400)
+"""Browsers keep no cookie longer."""
 
 is_stay = fields.optional(_is_whole_seconds)
 """A validator: None, or how long a user stays on a version, in whole seconds from one."""

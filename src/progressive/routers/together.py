@@ -160,13 +160,16 @@ class Together:
             # To stable nobody is asked for the others' leave: who was overtaken refuses himself.
             # What is only lowered stays as it is where there is less, as that would be a raise.
             whole = traffic == ALL_STABLE or marker.closed
-            stays = {
-                n: each
+            less = {
+                n: attrs.evolve(each.traffic, sticky=traffic.sticky)
                 for n, each in there.items()
                 if not whole and not each.traffic.exceeds(traffic)
             }
+            stays = {n: there[n] for n, own in less.items() if own == there[n].traffic}
             written = yield [
-                self._write(n, release, traffic, _closing(marker, there.get(n)), version)
+                self._write(
+                    n, release, less.get(n, traffic), _closing(marker, there.get(n)), version
+                )
                 for n, version in enumerate(versions)
                 if n not in stays
             ]

@@ -228,7 +228,13 @@ class Traefik(SplitFile):
         ]
         split_by: dict[str, Any] = {"services": weighted}
         if split.sticky:
-            cookie = {"name": split.cookie, "maxAge": split.sticky, "path": "/", "httpOnly": True}
+            cookie = {
+                "name": split.cookie,
+                "maxAge": split.sticky,
+                "path": "/",
+                "httpOnly": True,
+                "sameSite": "lax",
+            }
             split_by["sticky"] = {"cookie": cookie}
         if not split.mirror:
             yield self.service, {"weighted": split_by}

@@ -13,7 +13,7 @@ from progressive.model import fields
 from progressive.model.actions import Action, Go, NotYet, Stop, action_of
 from progressive.model.replace import evolve
 from progressive.model.traffic import Match, Traffic, is_matches, is_percent, is_stay, matches_of
-from progressive.model.units import Percent, format_duration, hours, minutes
+from progressive.model.units import MILLION, Percent, format_duration, hours, minutes
 from progressive.plan.step import (
     Advance,
     Deadline,
@@ -36,7 +36,8 @@ class SetWeight(Step):
     * ``baseline``: the weight of the baseline track.
     * ``matches``: header and cookie routes to the candidate on top of the weight.
     * ``mirror``: the share of the requests that is copied to the candidate.
-    * ``sticky``: how long a user stays on the version that answered first (`Traffic.sticky`).
+    * ``sticky``: how long a user stays on the version that answered first (`Traffic.sticky`);
+      between 0 % and 100 %.
     """
 
     kind: ClassVar[str] = "set_weight"
@@ -56,6 +57,11 @@ class SetWeight(Step):
     traffic: Traffic = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
+        if self.sticky is not None and self.weight.ppm in (0, MILLION):
+            raise StrategyError(
+                f"SetWeight({self.weight}, sticky=...): at 0 % and 100 % nobody is to be kept on a "
+                "version; leave it out there"
+            )
         traffic = Traffic(
             candidate=self.weight,
             baseline=self.baseline,

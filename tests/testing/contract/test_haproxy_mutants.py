@@ -147,7 +147,7 @@ def test_the_correct_router_keeps_every_law_and_none_is_left_out(
 ROW = "for words in lines if words[1] == release.service]"
 SEND = 'yield Line(f"set map {self.map} {release.service} {entry}", write=True, silent=True)\n'
 NOT_OVERTAKEN = "self._served(release, before).refuse_overtaken(marker, expect, "
-READ_MARKER = "Marker.loads(match[4])"
+READ_MARKER = 'Marker.loads(":".join(words))'
 ENTRY = '        entry = f"{stable}:{traffic.candidate.ppm}:{candidate}:'
 UNANSWERED = "return Fault(Failure.UNKNOWN if question.write and sent else Failure.TRANSIENT, why)"
 CAUGHT = "            return _failed(question, error, sent=sent)\n"

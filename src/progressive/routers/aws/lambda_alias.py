@@ -9,7 +9,7 @@ from typing import Any, Final
 import attrs
 
 from progressive.adapters import parts
-from progressive.adapters.aws import Answer, Aws, AwsClient, AwsFlow, Call
+from progressive.adapters.aws import Answer, Aws, AwsClient, AwsFlow, Call, typed
 from progressive.adapters.decoding import get_path
 from progressive.adapters.flow import Client
 from progressive.adapters.router import Router, goes_back
@@ -75,16 +75,7 @@ class LambdaAlias(Router[Call, Answer, _Alias]):
         """The line to type (with the AWS CLI and jq) to give all calls back to stable. It closes
         the marker too: a driver that still runs goes back.
         """
-        more = "".join(
-            f" --{name} {shlex.quote(value)}"
-            for name, value in (
-                ("region", self.aws.region),
-                ("profile", self.aws.profile),
-                ("endpoint-url", self.aws.endpoint),
-            )
-            if value
-        )
-        aws = f"aws{more} lambda"
+        aws = typed(self.aws, "lambda")
         of = f"--function-name {shlex.quote(self.function)} --name {shlex.quote(self.alias)}"
         stable = shlex.quote((release.stable or release.candidate).backend)
         program = (

@@ -13,7 +13,7 @@ from typing import Any, Final
 import attrs
 
 from progressive.adapters import parts
-from progressive.adapters.aws import Answer, Aws, AwsClient, AwsFlow, Call
+from progressive.adapters.aws import Answer, Aws, AwsClient, AwsFlow, Call, typed
 from progressive.adapters.decoding import get_path
 from progressive.adapters.flow import Client, after_write
 from progressive.adapters.logs import ADAPTERS
@@ -155,18 +155,12 @@ class LoadBalancer(Router[Call, Answer, _Forward]):
                 "DefaultActions",
             )
         )
-        more = "".join(
-            f" --{name} {shlex.quote(value)}"
-            for name, value in (
-                ("region", self.aws.region),
-                ("profile", self.aws.profile),
-                ("endpoint-url", self.aws.endpoint),
-            )
-            if value
-        )
-        aws = f"aws{more} elbv2"
+        aws = typed(self.aws, "elbv2")
         here = shlex.quote(self.arn)
         program = (
+            f"(if any(.{listed}[0].{key}[].ForwardConfig.TargetGroups[]?; "
+            f'(.TargetGroupArn | split("/")[-2]) == {json.dumps(stable)}) then . '
+            f'else error("no target group of stable") end) | '
             f".{listed}[0].{key} | map(if .ForwardConfig then del(.TargetGroupArn) | "
             ".ForwardConfig.TargetGroups |= map(.Weight = "
             f'(if (.TargetGroupArn | split("/")[-2]) == {json.dumps(stable)} then 1 else 0 end)) '
@@ -235,7 +229,8 @@ class LoadBalancer(Router[Call, Answer, _Forward]):
 
     def _refuse_found(self, release: Release, found: _Forward) -> None:
         problem = found.problem()
-        ours = found.marker is not None and not found.marker.closed
+        open_marker = found.marker is not None and not found.marker.closed
+        ours = open_marker and self._served(release, found).traffic.candidate.ppm
         if not problem and found.stay and not (self.sticky or ours):
             problem = (
                 "its target groups are sticky: a client stays with the one that it had, at any "
@@ -277,6 +272,12 @@ class LoadBalancer(Router[Call, Answer, _Forward]):
         if marker.closed:
             tags.append({"Key": CLOSED, "Value": str(marker.generation)})
         mark = Call("elbv2", "AddTags", {"ResourceArns": [self.arn], "Tags": tags}, write=True)
+        if stay is not None and before.stay is None and self.capabilities.affinity:
+            ADAPTERS.warning(
+                "%s: its target groups become sticky: clients that were kept with a group within "
+                "the last seven days go to it again, whatever its weight",
+                self._where(),
+            )
         if back and before.stay and self.sticky:
             ADAPTERS.warning(
                 "%s: its target groups are sticky: clients of %s stay with it until their cookie "

@@ -29,6 +29,9 @@ OURS: Final = "progressive"
 REQUEST_ID: Final = "x-request-id"
 """The header in which Envoy gives every request an id, unless its listener is told otherwise."""
 
+DRAWN: Final = 14
+"""The characters of an id by which is drawn: Envoy's tracing changes the one behind them."""
+
 EVERYTHING: Final = {"match": {"prefix": "/"}, "route": {}}
 
 
@@ -190,13 +193,15 @@ class EnvoyRoutes(SplitFile):
 
 
 def _staying(route: dict[str, Any], split: Split) -> Iterator[dict[str, Any]]:
-    """The same route by user: drawn by a cookie, which is the id of the user's first request. One
-    that has no id is left to the route behind them.
+    """The same route by user: drawn by a cookie, the beginning of the id of the user's first
+    request. One without an id, or with one that no cookie can carry, is left to the route behind
+    them.
     """
     weighted = {**route["route"]["weighted_clusters"], "use_hash_policy": True}
+    beginning = {"pattern": {"regex": f"^(.{{{DRAWN}}}).*$"}, "substitution": r"\1"}
     keys = [
         {"cookie": {"name": split.cookie}, "terminal": True},
-        {"header": {"header_name": REQUEST_ID}},
+        {"header": {"header_name": REQUEST_ID, "regex_rewrite": beginning}},
     ]
     by_user = {**route["route"], "weighted_clusters": weighted, "hash_policy": keys}
     match, theirs = route["match"], route["match"].get("headers", ())
@@ -205,9 +210,12 @@ def _staying(route: dict[str, Any], split: Split) -> Iterator[dict[str, Any]]:
         "string_match": {"safe_regex": {"regex": f"(?:.*;\\s*)?{_literal(split.cookie)}=.*"}},
     }
     yield {**route, "match": {**match, "headers": [*theirs, carries]}, "route": by_user}
-    cookie = f"{split.cookie}=%REQ({REQUEST_ID})%; Max-Age={split.sticky}; Path=/; HttpOnly"
+    cookie = (
+        f"{split.cookie}=%REQ({REQUEST_ID}):{DRAWN}%; Max-Age={split.sticky}; Path=/; HttpOnly; "
+        "SameSite=Lax"
+    )
     gives = {"header": {"key": "set-cookie", "value": cookie}}
-    has_id = {"name": REQUEST_ID, "present_match": True}
+    has_id = {"name": REQUEST_ID, "string_match": {"safe_regex": {"regex": "[0-9A-Za-z_-]+"}}}
     yield {
         **route,
         "match": {**match, "headers": [*theirs, has_id]},
