@@ -43,7 +43,7 @@ def test_each_letter_stands_for_one_sort_and_is_explained() -> None:
     sorts |= {sort_of(kind.__new__(kind)) for kind in NOTES if kind is not EventRecorded}
     letters = [sort.letter for sort in sorts if sort.letter]
 
-    assert len(letters) == len(set(letters)) == 14
+    assert len(letters) == len(set(letters)) == 15
     assert all(f" {letter} " in LEGEND for letter in letters)
 
 

@@ -78,7 +78,7 @@ _EVENTS: Final[dict[type, Sort]] = {
     GateAnswered: Sort("gate", "g", _TASKS),
     Surveyed: Sort("fleet"),
     Retired: Sort("retirement"),
-    Superseded: Sort("superseded"),
+    Superseded: Sort("superseded", "U", _PEOPLE),
     CommandFailed: Sort("failure", "f", _TROUBLE),
 }
 _NOTES: Final[dict[type, Sort]] = {

@@ -32,8 +32,8 @@ REASON: Final = 2_000
 LEGEND: Final = (
     "Area and solid line: the weight that the router was seen to serve. Dashed: the one that was "
     "asked for. Times are UTC. Letters: A approval, J rejection, H hold, R resumption, S skip, "
-    "P promotion, X abort; h hook, g gate; f a call that failed, d drift, l late, r an event that "
-    "was refused, ! a person is needed; a number: so many at once. Verdicts: "
+    "P promotion, X abort, U superseded; h hook, g gate; f a call that failed, d drift, l late, "
+    "r an event that was refused, ! a person is needed; a number: so many at once. Verdicts: "
 )
 
 
